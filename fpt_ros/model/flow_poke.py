@@ -1,0 +1,276 @@
+"""The Flow Poke Transformer (Baumann et al., "What If: Understanding Motion Through Sparse
+Interactions", ICCV 2025, arXiv 2510.12777)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from fpt_ros.model.config import SMALL_ENCODER, ModelConfig
+from fpt_ros.model.dinov2 import DinoV2Encoder
+from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.mixture import MotionMixture, mixture_from_head
+from fpt_ros.model.tokens import TokenEmbedding, sample_features
+from fpt_ros.model.transformer import KeysValues, Transformer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxtyping import Bool, Float
+
+TOKENS_AT_ONCE = 1024
+"""Queries that run through the transformer together: bounds the memory of any request."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedImage:
+    """All that predictions need of some images, and that pokes and queries do not change."""
+
+    features: Float[Tensor, "b d gh gw"]
+    """The encoder's map, float32."""
+    keys_values: list[KeysValues]
+    """The cross-attention's keys and values, one entry a layer."""
+    gains: Float[Tensor, "depth 3 2 w"]
+    """The norms' gains with a moving (0) and a static (1) camera."""
+
+
+class FlowPokeTransformer(nn.Module):
+    """From an image and pokes to the distribution of any point's motion.
+
+    Positions are (x, y) in the unit square of the model's view, corners outermost; flows are
+    displacements in the same unit; images are in [-1, 1]. State-dict names and shapes are those
+    of the released checkpoint.
+    """
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ModelConfig()
+        width = self.config.width
+        self.image_embedder = ImageEmbedder(self.config)
+        image_width = self.image_embedder.model.channels
+        self.cond_emb = nn.Embedding(2, width)
+        self.input_mlp = TokenEmbedding(width, image_width)
+        self.transformer = Transformer(width, self.config.depth, image_width)
+        self.out_mlp = nn.Sequential(
+            nn.RMSNorm(width, eps=1e-6),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, 6 * self.config.components),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.cond_emb.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters; the mixtures are float64 always."""
+        return self.cond_emb.weight.dtype
+
+    def embed_image(self, images: Float[Tensor, "b 3 h w"]) -> EmbeddedImage:
+        """Run the encoder on the images' central squares, once for any number of predictions."""
+        features = self.image_embedder(images)
+        tokens = rearrange(features, "b d h w -> b (h w) d")
+        pos = _patch_centres(features)
+        return EmbeddedImage(
+            features.float(),
+            self.transformer.image_keys_values(tokens, pos),
+            self.transformer.gains(self.cond_emb.weight),
+        )
+
+    def predict_parallel(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        embedded: EmbeddedImage,
+    ) -> MotionMixture:
+        """Mixtures [b, q] of each query point's flow, given all pokes (section 3 of the paper).
+
+        Queries do not see each other, so they run in chunks. The embedding may hold fewer images
+        than `b`, which must then be a multiple: consecutive rows share an image.
+
+        Raises:
+            ValueError: shapes that do not fit together.
+        """
+        _check_shapes(poke_pos, poke_flow, query_pos, embedded)
+        pokes, kept, chunks = poke_pos.shape[1], None, []
+        chunk = max(1, TOKENS_AT_ONCE // max(1, len(query_pos)))
+        for queries in query_pos.split(chunk, 1):
+            if kept is None:
+                pos, flow = torch.cat([poke_pos, queries], 1), poke_flow
+            else:
+                pos, flow = queries, poke_flow[:, :0]
+            x, pokes_seen = self._decode(pos, flow, camera_static, embedded, kept)
+            chunks.append(self.out_mlp(x[:, flow.shape[1] :]))
+            kept = pokes_seen if pokes else kept
+        return self._mixture(torch.cat(chunks, 1))
+
+    def query_causal(
+        self,
+        poke_pos: Float[Tensor, "b l 2"],
+        poke_flow: Float[Tensor, "b l 2"],
+        query_pos: Float[Tensor, "b l n 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        embedded: EmbeddedImage,
+    ) -> MotionMixture:
+        """Mixtures [b, l, n] where the queries [:, i] are given the first i pokes only.
+
+        One pass gives every number of pokes from 0 to l - 1 (the training pass of the paper).
+        """
+        pokes, per_prefix = query_pos.shape[1:3]
+        _check_shapes(poke_pos, poke_flow, query_pos.flatten(1, 2), embedded)
+        prefix = torch.arange(pokes, device=poke_pos.device)
+        visible = (prefix < prefix[:, None]).repeat_interleave(per_prefix, 0)
+        pos = torch.cat([poke_pos, query_pos.flatten(1, 2)], 1)
+        x, _ = self._decode(pos, poke_flow, camera_static, embedded, visible=visible)
+        raw = rearrange(self.out_mlp(x[:, pokes:]), "b (l n) k -> b l n k", n=per_prefix)
+        return self._mixture(raw)
+
+    def training_loss(
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        poke_pos: Float[Tensor, "b l 2"],
+        poke_flow: Float[Tensor, "b l 2"],
+        query_pos: Float[Tensor, "b l n 2"],
+        query_flow: Float[Tensor, "b l n 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+    ) -> Float[Tensor, ""]:
+        """Mean negative log-likelihood of the queries' flows under the query-causal mask."""
+        embedded = self.embed_image(images)
+        mixture = self.query_causal(poke_pos, poke_flow, query_pos, camera_static, embedded)
+        return -mixture.log_prob(query_flow).mean()
+
+    @torch.no_grad()
+    def sample_autoregressive(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        embedded: EmbeddedImage,
+        generator: torch.Generator | None = None,
+        randomize_order: bool = True,
+    ) -> Float[Tensor, "b q 2"]:
+        """One joint sample of all queries' flows: each sampled flow is a poke for the next."""
+        count = query_pos.shape[1]
+        order = torch.arange(count, device=query_pos.device)
+        if randomize_order:
+            device = None if generator is None else generator.device
+            order = torch.randperm(count, generator=generator, device=device).to(order.device)
+        flows = torch.empty_like(query_pos)
+        steps = self._sample_in_turn(
+            poke_pos, poke_flow, query_pos[:, order], camera_static, embedded, generator
+        )
+        for i, flow in zip(order, steps, strict=True):
+            flows[:, i] = flow
+        return flows
+
+    def _sample_in_turn(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        embedded: EmbeddedImage,
+        generator: torch.Generator | None,
+    ) -> Iterator[Float[Tensor, "b 2"]]:
+        """Flows of the queries in their order; a step runs the newest poke and one query."""
+        _check_shapes(poke_pos, poke_flow, query_pos, embedded)
+        kept = None
+        for query in query_pos.split(1, 1):
+            pos = torch.cat([poke_pos, query], 1)
+            x, kept = self._decode(pos, poke_flow, camera_static, embedded, kept)
+            mixture = self._mixture(self.out_mlp(x[:, -1]))
+            flow = mixture.sample(1, generator)[0].to(query)
+            yield flow
+            poke_pos, poke_flow = query, flow[:, None]
+
+    def _decode(
+        self,
+        pos: Float[Tensor, "b l 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        embedded: EmbeddedImage,
+        kept: list[KeysValues] | None = None,
+        visible: Bool[Tensor, "q p"] | None = None,
+    ) -> tuple[Float[Tensor, "b l w"], list[KeysValues]]:
+        """Tokens at `pos` (new pokes, then queries) through the transformer."""
+        tokens = self.input_mlp(poke_flow, sample_features(embedded.features, pos))
+        static = torch.as_tensor(camera_static, device=pos.device).long().expand(len(pos))
+        gains = embedded.gains[:, :, static]
+        return self.transformer(
+            tokens, pos, gains, embedded.keys_values, poke_flow.shape[1], kept, visible
+        )
+
+    def _mixture(self, raw: Float[Tensor, "*points k6"]) -> MotionMixture:
+        return mixture_from_head(raw, self.config.components, self.config.flow_scale)
+
+
+class ImageEmbedder(nn.Module):
+    """Images of any size to the feature map of their central square."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.image_size = config.image_size
+        self.model: DinoV2Encoder | EfficientNetLite0Encoder
+        if config.encoder == SMALL_ENCODER:
+            self.model = EfficientNetLite0Encoder(config.image_size)
+        else:
+            self.model = DinoV2Encoder(config.encoder)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d gh gw"]:
+        square = resize(central_square(images), self.image_size)
+        return self.model(square.to(next(self.model.parameters()).dtype))
+
+
+def central_square(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
+    """The largest centred square; odd remainders fall as Python's round has it."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    return images[..., top : top + side, left : left + side]
+
+
+def resize(images: Float[Tensor, "b c s s"], size: int) -> Float[Tensor, "b c size size"]:
+    """Bilinear with antialiasing."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def _patch_centres(features: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b n 2"]:
+    """Positions of the map's cells in the unit square, row by row."""
+    height, width = features.shape[-2:]
+    y = (torch.arange(height, device=features.device) + 0.5) / height
+    x = (torch.arange(width, device=features.device) + 0.5) / width
+    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)
+    return centres.expand(len(features), -1, -1)
+
+
+def _check_shapes(
+    poke_pos: Tensor, poke_flow: Tensor, query_pos: Tensor, embedded: EmbeddedImage
+) -> None:
+    """Shapes that would broadcast to a wrong answer are refused instead."""
+    images = len(embedded.features)
+    batch = len(query_pos)
+    if query_pos.ndim != 3 or query_pos.shape[-1] != 2 or query_pos.shape[1] < 1:
+        raise ValueError(f"query_pos has shape {tuple(query_pos.shape)}: must be [b, q >= 1, 2]")
+    if poke_pos.ndim != 3 or len(poke_pos) != batch or poke_pos.shape[-1] != 2:
+        raise ValueError(f"poke_pos has shape {tuple(poke_pos.shape)}: must be [{batch}, p, 2]")
+    if poke_flow.shape != poke_pos.shape:
+        raise ValueError(
+            f"poke_flow has shape {tuple(poke_flow.shape)}: must be {tuple(poke_pos.shape)}, "
+            "as poke_pos"
+        )
+    if batch % images:
+        raise ValueError(f"{batch} rows do not divide among {images} embedded images")
