@@ -1,0 +1,180 @@
+"""The small encoder: an EfficientNet-Lite0 trunk whose stages are joined into one map at stride 8.
+
+The trunk is that of EfficientNet (arXiv 1905.11946) in its "Lite0" variant: inverted bottlenecks
+with ReLU6 and no squeeze-and-excitation. Batch normalisation is folded into the convolutions, so
+the network is plain convolutions with biases, in training as on a robot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+# A row for each stage: blocks, kernel, stride of the first block, expansion, channels.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM_CHANNELS = 32
+# The last stage at each of the strides 4, 8, 16 and 32, and its channels.
+PYRAMID_STAGES = (1, 2, 4, 6)
+PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's "SAME" padding for inputs whose sides the stride divides.
+
+    With a stride of 2 that padding is one larger at the right and bottom, which the pretrained
+    weights expect and which ``nn.Conv2d`` alone cannot do.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1):
+        total = kernel - stride
+        lead = total // 2
+        symmetric = total == 2 * lead
+        super().__init__(inputs, outputs, kernel, stride, lead if symmetric else 0, groups=groups)
+        self.extra = () if symmetric else (lead, total - lead, lead, total - lead)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return super().forward(F.pad(x, self.extra) if self.extra else x)
+
+
+class InvertedBottleneck(nn.Module):
+    """Expand, convolve each channel by itself, project back; a skip where the shape is kept."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        inner = inputs * expansion
+        self.expand = SameConv2d(inputs, inner, 1) if expansion > 1 else None
+        self.depthwise = SameConv2d(inner, inner, kernel, stride, groups=inner)
+        self.project = SameConv2d(inner, outputs, 1)
+        self.skip = stride == 1 and inputs == outputs
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.skip else y
+
+
+class EfficientNetLite0Trunk(nn.Module):
+    """EfficientNet-Lite0 without its classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv2d(3, STEM_CHANNELS, 3, stride=2)
+        self.stages = nn.ModuleList()
+        inputs = STEM_CHANNELS
+        for blocks, kernel, stride, expansion, outputs in STAGES:
+            stage = nn.Sequential()
+            for index in range(blocks):
+                first = index == 0
+                stage.append(
+                    InvertedBottleneck(inputs, outputs, kernel, stride if first else 1, expansion)
+                )
+                inputs = outputs
+            self.stages.append(stage)
+
+    def forward(self, images: Float[Tensor, "b 3 s s"]) -> list[Float[Tensor, "b c h w"]]:
+        """Features at strides 4, 8, 16 and 32 for images in [-1, 1], sides a multiple of 32."""
+        x = F.relu6(self.stem(images))
+        pyramid = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in PYRAMID_STAGES:
+                pyramid.append(x)
+        return pyramid
+
+
+class TopDownJoin(nn.Module):
+    """Joins the pyramid into one map at stride 8: coarse levels upsampled, the finest halved."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in PYRAMID_CHANNELS[1:])
+        # Space-to-depth: the four stride-4 cells of a stride-8 cell side by side, nothing lost.
+        self.finest = nn.Conv2d(PYRAMID_CHANNELS[0], channels, 2, stride=2)
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, pyramid: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b d gh gw"]:
+        finest, middle, *coarse = pyramid
+        lateral, *coarse_laterals = self.laterals
+        x = coarse_laterals[-1](coarse[-1])
+        for conv, level in zip(coarse_laterals[-2::-1], coarse[-2::-1], strict=True):
+            x = conv(level) + F.interpolate(x, scale_factor=2.0, mode="bilinear")
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+        x = x + lateral(middle) + self.finest(finest)
+        return x + self.pointwise(F.gelu(self.depthwise(x)))
+
+
+class AttentionBlock(nn.Module):
+    """One pre-norm transformer block over all cells: far parts of a thing find each other."""
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.mlp_norm = nn.LayerNorm(channels)
+        self.mlp_up = nn.Linear(channels, 3 * channels)
+        self.mlp_down = nn.Linear(3 * channels, channels)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.mlp_down(F.gelu(self.mlp_up(self.mlp_norm(x))))
+
+
+class EfficientNetLite0Encoder(nn.Module):
+    """Square images to one feature map at stride 8, ``[b, channels, image_size / 8, ...]``.
+
+    The first ``pair_channels`` channels are the pair embedding: two points of one rigid body have
+    embeddings close to each other (see ``fpt_ros.training.pair_loss``). Poke and query tokens
+    sample the whole map at their point, so that "the same thing as the poke" is within reach.
+    """
+
+    pair_channels = 48
+    feature_channels = 128
+    channels = pair_channels + feature_channels
+    stride = 8
+
+    def __init__(self, image_size: int = 160) -> None:
+        """``image_size``: side of the images in pixels; ValueError unless a multiple of 32."""
+        super().__init__()
+        if image_size < 32 or image_size % 32:
+            raise ValueError(f"image_size is {image_size}: must be a multiple of 32, at least 32")
+        self.image_size = image_size
+        d = self.feature_channels
+        self.trunk = EfficientNetLite0Trunk()
+        self.join = TopDownJoin(d)
+        cells = (image_size // self.stride) ** 2
+        self.position = nn.Parameter(torch.randn(1, cells, d) * 0.02)
+        self.attention = AttentionBlock(d)
+        self.norm = nn.LayerNorm(d)
+        self.pair = nn.Linear(d, self.pair_channels)
+
+    def forward(self, images: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d gh gw"]:
+        """Feature map of square images in [-1, 1].
+
+        The trunk was trained on that very range, so nothing is normalised here.
+        """
+        joined = self.join(self.trunk(images))
+        tokens = joined.flatten(2).transpose(1, 2) + self.position
+        features = self.norm(self.attention(tokens))
+        mapped = torch.cat([self.pair(features), features], dim=-1)
+        return mapped.transpose(1, 2).unflatten(2, joined.shape[-2:])
