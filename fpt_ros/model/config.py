@@ -23,6 +23,18 @@ _LIMITS = {  # field: (lowest, highest, must be a multiple of)
 
 
 @dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Where a model's weights came from."""
+
+    source: str
+    """The checkpoint as it was asked for."""
+    sha256: str
+    """Hash of the file, hexadecimal."""
+    license: str
+    """Licence of the weights; empty: not stated."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The architecture and meaning of a model. Defaults are the released base model.
 

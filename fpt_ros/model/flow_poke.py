@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fpt_ros.model.config import SMALL_ENCODER, ModelConfig
+from fpt_ros.model.config import SMALL_ENCODER, ModelConfig, Provenance
 from fpt_ros.model.dinov2 import DinoV2Encoder
 from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
@@ -50,6 +50,7 @@ class FlowPokeTransformer(nn.Module):
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
         self.config = config or ModelConfig()
+        self.provenance: Provenance | None = None  # set where a checkpoint is loaded
         width = self.config.width
         self.image_embedder = ImageEmbedder(self.config)
         image_width = self.image_embedder.model.channels

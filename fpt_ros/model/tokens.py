@@ -63,7 +63,7 @@ class TokenEmbedding(nn.Module):
         """Move between devices, but keep the frequencies in float32: they reach 2 pi width / 2."""
         coeffs = self.coeffs
         super()._apply(fn, recurse)
-        self.coeffs = coeffs.to(self.coeffs.device)
+        self.coeffs = coeffs.to(self.coeffs.device, torch.float32)
         return self
 
 

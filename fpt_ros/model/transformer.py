@@ -63,7 +63,7 @@ class RotaryEmbedding(nn.Module):
         """Move between devices, but keep float32: in half precision the angles would be wrong."""
         freqs = self.freqs
         super()._apply(fn, recurse)
-        self.freqs = freqs.to(self.freqs.device)
+        self.freqs = freqs.to(self.freqs.device, torch.float32)
         return self
 
 

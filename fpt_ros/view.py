@@ -1,0 +1,129 @@
+"""Pixels of an image and the unit square of the model's view, there and back.
+
+Image points are pixels: x right, y down, (0, 0) the centre of the top-left pixel. The model sees
+a square whose outer corners are (0, 0) and (1, 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+FITS = ("crop", "pad", "stretch")
+POKE_FIELDS = ("x", "y", "dx", "dy")
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How an image of `width` x `height` pixels lies in the model's square.
+
+    `crop` takes the central square, as the model was trained; `pad` adds grey margins to show all
+    of the image; `stretch` squeezes the longer side. Points outside the view have unit
+    coordinates below 0 or above 1.
+
+    Raises:
+        ValueError: an unknown fit, or an image without pixels.
+    """
+
+    width: int
+    height: int
+    fit: str = "crop"
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise ValueError(f"fit is {self.fit!r}: must be one of {', '.join(FITS)}")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"the image is {self.width} x {self.height}: must have pixels")
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Width and height of the view, image pixels: what one unit is in x and in y."""
+        if self.fit == "stretch":
+            return self.width, self.height
+        side = (min if self.fit == "crop" else max)(self.width, self.height)
+        return side, side
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Image pixels left of and above the view; negative where it is padded."""
+        width, height = self.sides
+        return round((self.width - width) / 2), round((self.height - height) / 2)
+
+    def to_unit(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Pixel positions to the model's."""
+        return (points + 0.5 - np.asarray(self.corner)) / np.asarray(self.sides)
+
+    def flow_to_unit(self, flow: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Displacements in pixels to the model's unit."""
+        return flow / np.asarray(self.sides)
+
+    def square(
+        self, image: UInt8[Tensor, "h w 3"], size: int
+    ) -> Float[Tensor, "1 3 size size"]:
+        """The view as the model takes it: values in [-1, 1], resized with antialiasing."""
+        left, top = self.corner
+        width, height = self.sides
+        right, bottom = left + width - self.width, top + height - self.height
+        if self.fit == "crop":
+            image = image[top : top + height, left : left + width]
+        square = image.permute(2, 0, 1)[None].float() / 127.5 - 1
+        if self.fit == "pad":
+            square = F.pad(square, (-left, right, -top, bottom))
+        if square.shape[-2:] == (size, size):
+            return square
+        return F.interpolate(square, size=(size, size), mode="bilinear", antialias=True)
+
+
+def grid_points(width: int, height: int, columns: int, rows: int) -> Float[np.ndarray, "n 2"]:
+    """Centres of a grid of cells over the whole image, pixels, row by row."""
+    x = (np.arange(columns, dtype=np.float32) + 0.5) * width / columns - 0.5
+    y = (np.arange(rows, dtype=np.float32) + 0.5) * height / rows - 0.5
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+
+
+def check_points(points: Float[np.ndarray, "n 2"], width: int, height: int) -> None:
+    """Refuse points that are not finite or not on the image.
+
+    Raises:
+        ValueError: naming the first such value, its place and what is allowed.
+    """
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points have shape {points.shape}: must be [n, 2]")
+    _check_on_image(points, width, height, lambda i, axis: f"{'xy'[axis]}[{i}]")
+
+
+def check_pokes(pokes: Float[np.ndarray, "p 4"], width: int, height: int) -> None:
+    """Refuse pokes that are not finite or not on the image.
+
+    Raises:
+        ValueError: naming the first such value, its place and what is allowed.
+    """
+    if pokes.ndim != 2 or pokes.shape[1] != 4:
+        raise ValueError(f"pokes have shape {pokes.shape}: must be [p, 4] (x, y, dx, dy)")
+    wrong = np.argwhere(~np.isfinite(pokes))
+    if len(wrong):
+        i, field = wrong[0]
+        raise ValueError(
+            f"pokes[{i}].{POKE_FIELDS[field]} is {pokes[i, field]}: must be a finite number"
+        )
+    _check_on_image(pokes[:, :2], width, height, lambda i, axis: f"pokes[{i}].{'xy'[axis]}")
+
+
+def _check_on_image(points, width, height, name) -> None:  # type: ignore[no-untyped-def]
+    highest = np.asarray([width, height]) - 0.5
+    inside = (points >= -0.5) & (points <= highest)  # false for NaN, too
+    wrong = np.argwhere(~inside)
+    if len(wrong):
+        i, axis = wrong[0]
+        raise ValueError(
+            f"{name(i, axis)} is {points[i, axis]}: must lie in [-0.5, {highest[axis]}] "
+            f"(the image is {width} x {height} pixels)"
+        )
