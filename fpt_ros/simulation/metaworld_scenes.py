@@ -22,7 +22,7 @@ from fpt_ros.simulation.rendering import Renderer
 
 PICTURES = 12
 """Pictures of one roll-out, each with another time, camera, colours and light."""
-ATTEMPTS = 30
+ATTEMPTS = 40
 LONGEST_ROLLOUT = 200
 DT_STEPS = (4, 36)
 ARM_JOINTS = {*(f"right_j{i}" for i in range(7)), "r_close", "l_close"}
@@ -131,7 +131,7 @@ class Proposer:
 
     def __call__(self) -> futures.Future | None:
         chances = np.array(list(self.kinds.values()))
-        kind = self.rng.choice(list(self.kinds), p=chances / chances.sum())
+        kind = str(self.rng.choice(list(self.kinds), p=chances / chances.sum()))
         if kind == "kinematic":
             return futures.kinematic(
                 self.rollout.model, self.scratch, self.qpos, self.objects, self.rng
@@ -159,7 +159,7 @@ class Proposer:
 def random_camera(target: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
     return Camera.looking_at(
         target + rng.normal(0, 0.06, 3), azimuth=rng.uniform(0, 360),
-        elevation=rng.uniform(14, 62), distance=rng.uniform(0.4, 1.3), fovy=rng.uniform(35, 60),
+        elevation=rng.uniform(14, 62), distance=rng.uniform(0.3, 1.1), fovy=rng.uniform(35, 60),
         width=size, height=size, roll=rng.normal(0, 3),
     )
 
@@ -171,7 +171,7 @@ def interesting_place(rollout: Rollout, data: mujoco.MjData, rng: np.random.Gene
     if not joints:
         return hand.copy()
     body = rollout.model.jnt_bodyid[rng.choice(joints)]
-    return hand + rng.uniform(0.3, 1.0) * (data.xipos[body] - hand)
+    return hand + rng.uniform(0.5, 1.0) * (data.xipos[body] - hand)
 
 
 def pictures(task: str, rng: np.random.Generator, size: int, meta: dict) -> Iterator[Picture]:

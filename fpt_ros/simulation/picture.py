@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POINTS, UNIFORM = 256, 96
 FUTURES, ATTEMPTS = 4, 32
-SMALLEST_SHARE = 0.01
+SMALLEST_SHARE = 0.005
 """A picture needs at least this share of its pixels on the bodies that matter."""
 
 

@@ -20,6 +20,8 @@ heldout_c  procedural scenes with other seeds
 heldout_d  a procedural scene type that is never trained on
 """
 
+METAWORLD_SCENES = 0.36
+"""Share of Meta-World's scenes in training; they give twice the pictures of a procedural one."""
 KNOWN_OBJECTS = ["drawer-close-v3", "door-lock-v3", "window-open-v3"]
 UNSEEN_OBJECTS = [
     "faucet-open-v3", "faucet-close-v3", "dial-turn-v3", "box-close-v3", "lever-pull-v3",
@@ -43,7 +45,7 @@ def scene_pictures(split: str, numbers: list[int], size: int) -> Iterator[Pictur
     rng, meta = np.random.default_rng(numbers), {"seed": numbers}
     robot_scenes = tasks(split)
     mixed = split in ("train", "val")
-    if robot_scenes and (not mixed or rng.random() < 0.5):
+    if robot_scenes and (not mixed or rng.random() < METAWORLD_SCENES):
         task = str(rng.choice(robot_scenes))
         return metaworld_scenes.pictures(task, rng, size, meta)
     return tabletop.pictures(rng, size, meta, unseen=split == "heldout_d")

@@ -26,9 +26,18 @@ TABLE = (0.55, 0.42)
 
 @dataclass(frozen=True)
 class TabletopScene:
+    """A compiled scene: its things' names and places on the table, and the joints that move."""
+
     model: mujoco.MjModel
     names: str
     places: np.ndarray
+    joints: list[int]
+
+    @property
+    def focus(self) -> list[int]:
+        """The rigid groups that the joints move."""
+        bodies = self.model.jnt_bodyid[self.joints]
+        return sorted({int(group) for group in self.model.body_weldid[bodies]})
 
 
 def add_materials(spec: mujoco.MjSpec, rng: np.random.Generator) -> list[str]:
@@ -89,7 +98,8 @@ def free_place(
 
 
 def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
-    """A random scene; `unseen` builds it round one of the mechanisms kept from training."""
+    """A random scene; `unseen` builds it round one of the mechanisms kept from training, and
+    then only that moves."""
     spec = mujoco.MjSpec()
     spec.option.timestep = 0.004
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -119,7 +129,10 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
             body.add_joint(type=FREE_JOINT)
             names.append(name)
     places = np.array([(x, y) for x, y, _ in taken])
-    return TabletopScene(spec.compile(), "+".join(names), places)
+    model = spec.compile()
+    loose = model.jnt_type == FREE_JOINT
+    joints = np.flatnonzero(~loose if unseen else np.ones_like(loose))
+    return TabletopScene(model, "+".join(names), places, joints.tolist())
 
 
 def about_z(angle: float) -> list[float]:
@@ -166,13 +179,11 @@ def pictures(
     for texture in range(model.ntex):
         looks.paint_texture(model, texture, rng)
     data, scratch = mujoco.MjData(model), mujoco.MjData(model)
-    joints = list(range(model.njnt))
-    focus = [int(group) for group in np.unique(model.body_weldid) if group]
     meta = {"source": "procedural", "scene": scene.names} | meta
 
     def propose() -> futures.Future | None:
         move = futures.dynamics if rng.random() < SHARE_OF_DYNAMICS else futures.kinematic
-        return move(model, scratch, data.qpos, joints, rng)
+        return move(model, scratch, data.qpos, scene.joints, rng)
 
     with Renderer(model, size, size) as renderer:
         original = copy.copy(model)
@@ -182,6 +193,6 @@ def pictures(
             data.qpos[:] = start_pose(scene, rng)
             mujoco.mj_forward(model, data)
             camera = random_camera(scene, size, rng)
-            picture = take_picture(renderer, data, camera, propose, focus, rng, meta)
+            picture = take_picture(renderer, data, camera, propose, scene.focus, rng, meta)
             if picture:
                 yield picture
