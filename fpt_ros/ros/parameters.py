@@ -1,0 +1,246 @@
+"""The node's parameters: one frozen dataclass holds names, defaults, ranges and descriptions.
+
+`python3 -m fpt_ros.ros.parameters` prints them as the table of the README.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rclpy.node import Node
+
+# When a new value takes effect.
+RESTART = "restart"
+RECONFIGURE = "reconfigure"
+LIVE = "live"
+
+
+def _parameter(
+    default: Any,
+    when: str,
+    description: str,
+    *,
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    metadata = {
+        "when": when,
+        "description": description,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A consistent set of parameter values, replaced as a whole when one of them is set."""
+
+    checkpoint: str = _parameter(
+        "embedded",
+        RECONFIGURE,
+        "Weights of the model: embedded (shipped with the package), "
+        "hub:OWNER/NAME[@REVISION]/FILE, or the path of a .safetensors or .pt file",
+    )
+    allow_download: bool = _parameter(
+        False,
+        RECONFIGURE,
+        "Whether a hub checkpoint may be downloaded; without it only the local hub cache is read",
+    )
+    device: str = _parameter(
+        "auto",
+        RECONFIGURE,
+        "Device that computes: auto (CUDA where there is one, else the CPU), cpu, cuda or cuda:N",
+    )
+    dtype: str = _parameter(
+        "auto",
+        RECONFIGURE,
+        "Number format of the network; auto suits the device. The mixture is always float64",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    compile: bool = _parameter(
+        False,
+        RECONFIGURE,
+        "Whether to compile the network: configure takes minutes longer, predictions less time",
+    )
+    image_transport: str = _parameter(
+        "raw",
+        RECONFIGURE,
+        "How images arrive: raw subscribes to image, compressed to image/compressed (jpeg, png)",
+        choices=("raw", "compressed"),
+    )
+    fit: str = _parameter(
+        "crop",
+        RECONFIGURE,
+        "How an image becomes the model's square: crop to the middle (as trained), pad or stretch",
+        choices=("crop", "pad", "stretch"),
+    )
+    grid: tuple[int, int] = _parameter(
+        (32, 24),
+        LIVE,
+        "[columns, rows] of the grid of query points that is used when none are given; "
+        "columns times rows at most max_queries",
+        minimum=1,
+        maximum=1024,
+    )
+    trigger: str = _parameter(
+        "pokes",
+        LIVE,
+        "What starts a prediction on motion: pokes (each message on pokes), "
+        "image (each new image, with the current pokes) or both",
+        choices=("pokes", "image", "both"),
+    )
+    camera_moving: bool = _parameter(
+        False, LIVE, "Whether the camera may move too, for predictions on motion"
+    )
+    horizon: float = _parameter(
+        0.0,
+        LIVE,
+        "Time over which the points move, as stated in the results [s]; 0: the checkpoint's own",
+        minimum=0.0,
+        maximum=60.0,
+    )
+    image_cache: int = _parameter(
+        8,
+        LIVE,
+        "Newest images that are kept by their stamp, with their features once computed",
+        minimum=1,
+        maximum=1000,
+    )
+    max_queries: int = _parameter(
+        16384,
+        LIVE,
+        "Most query points in one request or on query_points",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    max_candidates: int = _parameter(
+        256,
+        LIVE,
+        "Most candidates in one request to evaluate pokes",
+        minimum=1,
+        maximum=100_000,
+    )
+    autostart: bool = _parameter(
+        False, RESTART, "Whether the node configures and activates itself when it starts"
+    )
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def declare(node: Node) -> Settings:
+    """Declare every parameter on `node` and return the values it started with.
+
+    Raises ValueError (or rclpy's InvalidParameterValueException) for a start value that is not
+    allowed.
+    """
+    for field in FIELDS.values():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        node.declare_parameter(field.name, default, _descriptor(field))
+    settings = read(node)
+    reason = problem(settings)
+    if reason:
+        raise ValueError(reason)
+    return settings
+
+
+def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The node's present values, with `changes` (name to value) put over them."""
+    values = {name: node.get_parameter(name).value for name in FIELDS}
+    values |= {name: value for name, value in (changes or {}).items() if name in FIELDS}
+    values["grid"] = tuple(values["grid"])
+    return Settings(**values)
+
+
+def refusal(settings: Settings, changed: Sequence[str], state: str) -> str:
+    """Why these changes cannot take effect in this lifecycle state; empty if they can."""
+    for name in changed:
+        if name in FIELDS and FIELDS[name].metadata["when"] == RECONFIGURE:
+            if state != "unconfigured":
+                return (
+                    f"{name} takes effect when the node is configured and the node is {state}: "
+                    "deactivate and clean it up, set it, configure it again"
+                )
+    return problem(settings)
+
+
+def problem(settings: Settings) -> str:
+    """What the ranges of the descriptors cannot express; empty if all is well."""
+    for name, field in FIELDS.items():
+        choices, value = field.metadata["choices"], getattr(settings, name)
+        if choices and value not in choices:
+            return f"{name} is '{value}': must be one of {', '.join(choices)}"
+    if not settings.checkpoint:
+        return "checkpoint is empty: must be embedded, hub:OWNER/NAME[@REVISION]/FILE or a path"
+    return _grid_problem(settings)
+
+
+def _grid_problem(settings: Settings) -> str:
+    limits = FIELDS["grid"].metadata
+    low, high = limits["minimum"], limits["maximum"]
+    if len(settings.grid) != 2 or not all(low <= side <= high for side in settings.grid):
+        return f"grid is {list(settings.grid)}: must be [columns, rows], each {low} to {high}"
+    columns, rows = settings.grid
+    if columns * rows > settings.max_queries:
+        return (
+            f"grid is {[columns, rows]}: its {columns * rows} points must be at most "
+            f"max_queries, which is {settings.max_queries}"
+        )
+    return ""
+
+
+def _descriptor(field: dataclasses.Field[Any]) -> Any:
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    descriptor = ParameterDescriptor(
+        description=f"{field.metadata['description']} ({field.metadata['when']})",
+        additional_constraints=_allowed(field),
+        read_only=field.metadata["when"] == RESTART,
+    )
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    if low is not None and isinstance(field.default, int):
+        descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+    elif low is not None and isinstance(field.default, float):
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    return descriptor
+
+
+def _allowed(field: dataclasses.Field[Any]) -> str:
+    if field.metadata["choices"]:
+        return ", ".join(field.metadata["choices"])
+    if field.metadata["minimum"] is not None:
+        return f"{field.metadata['minimum']:g} to {field.metadata['maximum']:g}"
+    return ""
+
+
+def markdown_table() -> str:
+    """The README's table of parameters."""
+    lines = ["| parameter | default | allowed | takes effect | meaning |", "| --- " * 5 + "|"]
+    for name, field in FIELDS.items():
+        cells = (
+            f"`{name}`",
+            f"`{yaml_value(field.default)}`",
+            _allowed(field) or "any",
+            field.metadata["when"],
+            field.metadata["description"],
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def yaml_value(value: Any) -> str:
+    """A default as it is written in a parameters file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+if __name__ == "__main__":
+    print(markdown_table())
