@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -22,6 +23,8 @@ heldout_d  a procedural scene type that is never trained on
 
 METAWORLD_SCENES = 0.36
 """Share of Meta-World's scenes in training; they give twice the pictures of a procedural one."""
+FEW = 3
+"""Pictures of one scene in all splits but training, so that a hundred show many scenes."""
 KNOWN_OBJECTS = ["drawer-close-v3", "door-lock-v3", "window-open-v3"]
 UNSEEN_OBJECTS = [
     "faucet-open-v3", "faucet-close-v3", "dial-turn-v3", "box-close-v3", "lever-pull-v3",
@@ -43,9 +46,12 @@ def tasks(split: str) -> list[str]:
 def scene_pictures(split: str, numbers: list[int], size: int) -> Iterator[Picture]:
     """The pictures of one scene of a split. `numbers` seed its random generator."""
     rng, meta = np.random.default_rng(numbers), {"seed": numbers}
-    robot_scenes = tasks(split)
-    mixed = split in ("train", "val")
-    if robot_scenes and (not mixed or rng.random() < METAWORLD_SCENES):
-        task = str(rng.choice(robot_scenes))
-        return metaworld_scenes.pictures(task, rng, size, meta)
-    return tabletop.pictures(rng, size, meta, unseen=split == "heldout_d")
+    robot_tasks = tasks(split)
+    if split in ("train", "val") and rng.random() > METAWORLD_SCENES:
+        robot_tasks = []
+    if robot_tasks:
+        task = str(rng.choice(robot_tasks))
+        pictures = metaworld_scenes.pictures(task, rng, size, meta)
+    else:
+        pictures = tabletop.pictures(rng, size, meta, unseen=split == "heldout_d")
+    return pictures if split == "train" else islice(pictures, FEW)

@@ -101,6 +101,7 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
     """A random scene; `unseen` builds it round one of the mechanisms kept from training, and
     then only that moves."""
     spec = mujoco.MjSpec()
+    spec.compiler.degree = False
     spec.option.timestep = 0.004
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     materials = add_materials(spec, rng)
@@ -148,11 +149,12 @@ def palette(materials: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
-    """Mechanisms somewhere in their range, half of them at rest; loose things where they are."""
+    """Mechanisms somewhere in their range, some of them at rest; loose things where they are."""
     model = scene.model
     qpos = model.qpos0.copy()
     for joint in np.flatnonzero(model.jnt_type != FREE_JOINT):
-        if rng.random() < 0.6:
+        low, high = model.jnt_range[joint]
+        if rng.random() < 0.6 or not low <= 0 <= high:
             qpos = futures.moved_pose(model, qpos, joint, rng)
     return qpos
 

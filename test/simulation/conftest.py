@@ -1,0 +1,1 @@
+import fpt_ros.simulation  # noqa: F401  chooses off-screen OpenGL before MuJoCo is imported
