@@ -52,7 +52,7 @@ def png(image: np.ndarray) -> bytes:
 
 def write_shard(path: Path, pictures: Iterator[Picture]) -> None:
     """Write to a temporary name beside `path`, then rename: a shard is whole or not there."""
-    unfinished = path.with_suffix(f".tar.{os.getpid()}.part")
+    unfinished = path.with_suffix(".tar.part")
     try:
         with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
             for index, picture in enumerate(pictures):

@@ -13,11 +13,11 @@ from fpt_ros.simulation.loose import UNSEEN
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A small training split written by one process: three shards of six pictures."""
+    """A small training split written by one process: three shards of five pictures."""
     out = tmp_path_factory.mktemp("one")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "SHARD", 6)
-        shards.make_split(out, "train", 18, seed=5, size=64)
+        patch.setattr(shards, "SHARD", 5)
+        shards.make_split(out, "train", 15, seed=4, size=64)
     return out / "train"
 
 
@@ -30,21 +30,21 @@ def test_files_and_names(made):
     with tarfile.open(made / "shard-000000.tar") as tar:
         names = tar.getnames()
     kinds = ["image.png", "points.npy", "flows.npy", "bodies.npy", "meta.json"]
-    assert names == [f"shard-000000-{i:04d}.{kind}" for i in range(6) for kind in kinds]
+    assert names == [f"shard-000000-{i:04d}.{kind}" for i in range(5) for kind in kinds]
 
 
 def test_webdataset_reads_them(made):
     webdataset = pytest.importorskip("webdataset")
     url = str(made / "shard-000000.tar")
     samples = list(webdataset.WebDataset(url, shardshuffle=False).decode("rgb8"))
-    assert len(samples) == 6
+    assert len(samples) == 5
     assert samples[0]["image.png"].shape == (64, 64, 3)
     assert samples[0]["flows.npy"].shape == (4, 256, 2)
 
 
 def test_samples(made):
     pictures = [p for shard in sorted(made.glob("*.tar")) for p in shards.read_shard(shard)]
-    assert len(pictures) == 18
+    assert len(pictures) == 15
     for picture in pictures:
         assert picture.image.shape == (64, 64, 3)
         assert picture.image.std() > 5
@@ -62,49 +62,42 @@ def test_samples(made):
     assert {p.meta["source"] for p in pictures} == {"metaworld", "procedural"}
 
 
-def test_points_of_one_group_move_rigidly(made):
-    """Points of one group in a plane through the axis keep no common rule in 2-D, but the
-    groups that stand still do so as a whole."""
-    for picture in islice(shards.read_shard(made / "shard-000000.tar"), 6):
-        for future in picture.flows:
-            for group in np.unique(picture.bodies):
-                still = (future[picture.bodies == group] == 0).all(1)
-                assert still.all() or not still.any()
-
-
 def test_two_processes_write_the_same_bytes(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD", 6)
-    shards.make_split(tmp_path, "train", 18, seed=5, size=64, workers=2)
+    monkeypatch.setattr(shards, "SHARD", 5)
+    shards.make_split(tmp_path, "train", 15, seed=4, size=64, workers=2)
     assert contents(tmp_path / "train") == contents(made)
 
 
 def test_interrupted_run_continues(made, tmp_path, monkeypatch):
     """Stopped in the middle of the second shard: the first stays, nothing broken is left, and
     the next run gives what an uninterrupted one gives."""
-    monkeypatch.setattr(shards, "SHARD", 6)
+    monkeypatch.setattr(shards, "SHARD", 5)
     scenes = shards.scene_pictures
 
     def stopping(split, numbers, size):
-        if numbers[2:] == [1, 1]:
+        pictures = scenes(split, numbers, size)
+        if numbers[2] == 1:
+            yield from islice(pictures, 3)
             raise KeyboardInterrupt
-        return scenes(split, numbers, size)
+        yield from pictures
 
     monkeypatch.setattr(shards, "scene_pictures", stopping)
     with pytest.raises(KeyboardInterrupt):
-        shards.make_split(tmp_path, "train", 18, seed=5, size=64)
+        shards.make_split(tmp_path, "train", 15, seed=4, size=64)
     folder = tmp_path / "train"
     assert list(contents(folder)) == ["settings.json", "shard-000000.tar"]
     written = (folder / "shard-000000.tar").stat().st_mtime_ns
+    (folder / "shard-000001.tar.part").write_bytes(b"left by a process that was killed")
     monkeypatch.setattr(shards, "scene_pictures", scenes)
-    shards.make_split(tmp_path, "train", 18, seed=5, size=64)
+    shards.make_split(tmp_path, "train", 15, seed=4, size=64)
     assert contents(folder) == contents(made)
     assert (folder / "shard-000000.tar").stat().st_mtime_ns == written
 
 
 def test_folder_of_another_seed_is_refused(made):
-    with pytest.raises(ValueError, match="'seed': 5.*'seed': 6"):
-        shards.make_split(made.parent, "train", 18, seed=6, size=64)
-    assert json.loads((made / "settings.json").read_text()) == {"seed": 5, "size": 64}
+    with pytest.raises(ValueError, match="'seed': 4.*'seed': 5"):
+        shards.make_split(made.parent, "train", 15, seed=5, size=64)
+    assert json.loads((made / "settings.json").read_text()) == {"seed": 4, "size": 64}
 
 
 def test_unknown_split_is_refused(tmp_path):
