@@ -1,0 +1,47 @@
+# make test, make demo: both set up .venv/ and install/ first, once. make help lists the rest.
+# ROS_DISTRO=kilted uses .venv-kilted/ and install-kilted/. PYTHON: 3.10 to 3.14.
+
+SHELL := /bin/bash
+ROS_DISTRO ?= jazzy
+PYTHON ?= python3
+export ROS_DISTRO PYTHON
+
+suffix := $(if $(filter-out jazzy,$(ROS_DISTRO)),-$(ROS_DISTRO))
+venv := .venv$(suffix)
+install := install$(suffix)
+# Two makes at once wait for each other where they write the same files.
+locked := flock Makefile
+in_environment := . scripts/env.sh &&
+
+package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv action/*.action) \
+	$(shell find fpt_ros launch config scripts/nodes -not -name __pycache__ -not -name '*.pyc')
+
+.PHONY: help build test lint demo clean
+
+help:
+	@echo "make test                          lint, type checks and all tests"
+	@echo "make demo [IMAGE=photo.jpg POKE=x,y,dx,dy]   the node on a recording or a picture"
+	@echo "make build                         the environment and the ROS package"
+	@echo "make lint                          ruff and mypy"
+	@echo "make clean                         remove what was built (rm -r $(venv): the environment)"
+
+build: $(install)/.built
+
+$(venv)/.ready: constraints.txt pyproject.toml scripts/make_venv.sh scripts/fix_wheel_paths.py
+	@$(locked) scripts/make_venv.sh $(venv)
+
+$(install)/.built: $(venv)/.ready scripts/build.sh scripts/env.sh $(package_files)
+	@$(locked) scripts/build.sh $(install)
+
+lint: $(venv)/.ready
+	$(in_environment) ruff check . && mypy
+
+test: build lint
+	$(in_environment) python -m pytest $(TESTS)
+
+demo: build
+	@$(in_environment) python -m fpt_ros.apps.demo \
+		$(if $(IMAGE),--image="$(IMAGE)") $(if $(POKE),--poke="$(POKE)")
+
+clean:
+	rm -rf build$(suffix) $(install) log$(suffix) demo
