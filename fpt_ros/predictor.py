@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
+from fpt_ros.model.linear import pack_linears
 from fpt_ros.view import FITS, View, check_pokes, check_points, grid_points
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Predictor:
         if fit not in FITS:
             raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
         self.model = model.eval()
+        pack_linears(self.model)
         self.fit = fit
 
     @classmethod

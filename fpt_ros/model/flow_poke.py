@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fpt_ros.model.config import SMALL_ENCODER, ModelConfig, Provenance
 from fpt_ros.model.dinov2 import DinoV2Encoder
 from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.linear import Linear
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
 from fpt_ros.model.tokens import TokenEmbedding, sample_features
 from fpt_ros.model.transformer import KeysValues, Transformer
@@ -59,11 +60,11 @@ class FlowPokeTransformer(nn.Module):
         self.transformer = Transformer(width, self.config.depth, image_width)
         self.out_mlp = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6),
-            nn.Linear(width, width),
+            Linear(width, width),
             nn.SiLU(),
-            nn.Linear(width, width),
+            Linear(width, width),
             nn.SiLU(),
-            nn.Linear(width, 6 * self.config.components),
+            Linear(width, 6 * self.config.components),
         )
 
     @property

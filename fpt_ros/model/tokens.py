@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from fpt_ros.model.linear import Linear
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -26,7 +28,7 @@ class TokenEmbedding(nn.Module):
         harmonics = torch.arange(1, width // 2 + 1, dtype=torch.float32)
         self.register_buffer("coeffs", 2 * math.pi * harmonics.view(1, 1, 1, -1))
         self.mlp = nn.Sequential(
-            nn.Linear(2 * width + image_width, width, bias=False),
+            Linear(2 * width + image_width, width, bias=False),
             ResidualBlock(width),
             ResidualBlock(width),
         )
@@ -73,9 +75,9 @@ class ResidualBlock(nn.Sequential):
     def __init__(self, width: int) -> None:
         super().__init__(
             nn.RMSNorm(width),
-            nn.Linear(width, width, bias=False),
+            Linear(width, width, bias=False),
             nn.SiLU(),
-            nn.Linear(width, width, bias=False),
+            Linear(width, width, bias=False),
         )
 
     def forward(self, x: Float[Tensor, "b l w"]) -> Float[Tensor, "b l w"]:

@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fpt_ros.model.config import HEAD_WIDTH
+from fpt_ros.model.linear import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -72,7 +73,7 @@ class AdaRMSNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, width, bias=False)
+        self.linear = Linear(width, width, bias=False)
         nn.init.zeros_(self.linear.weight)
 
     def gain(self, condition: Float[Tensor, "c w"]) -> Float[Tensor, "c w"]:
@@ -90,18 +91,18 @@ class Layer(nn.Module):
         super().__init__()
         heads, hidden = width // HEAD_WIDTH, FFN_EXPANSION * width
         self.self_norm = AdaRMSNorm(width)
-        self.self_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.self_qkv = Linear(width, 3 * width, bias=False)
         self.self_scale = nn.Parameter(torch.full((heads,), 10.0))
-        self.self_out = nn.Linear(width, width, bias=False)
+        self.self_out = Linear(width, width, bias=False)
         self.cross_norm = AdaRMSNorm(width)
-        self.cross_q = nn.Linear(width, width, bias=False)
-        self.cross_kv = nn.Linear(image_width, 2 * width, bias=False)
+        self.cross_q = Linear(width, width, bias=False)
+        self.cross_kv = Linear(image_width, 2 * width, bias=False)
         self.cross_scale = nn.Parameter(torch.full((heads,), 10.0))
         # In the released weights, but never applied: the model was trained without it.
-        self.cross_out = nn.Linear(width, width, bias=False)
+        self.cross_out = Linear(width, width, bias=False)
         self.ffn_norm = AdaRMSNorm(width)
-        self.ffn_up = nn.Linear(width, 2 * hidden, bias=False)
-        self.ffn_down = nn.Linear(hidden, width, bias=False)
+        self.ffn_up = Linear(width, 2 * hidden, bias=False)
+        self.ffn_down = Linear(hidden, width, bias=False)
         for last in (self.self_out, self.cross_out, self.ffn_down):
             nn.init.zeros_(last.weight)
 

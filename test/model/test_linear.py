@@ -1,0 +1,72 @@
+"""Packed linear layers give what plain ones give, and never a stale answer."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from fpt_ros.model.linear import PACKING_IS_AVAILABLE, Linear, pack_linears
+
+
+def packed_linear(dtype=torch.float32, bias=True) -> Linear:
+    torch.manual_seed(0)
+    layer = Linear(96, 40, bias=bias).to(dtype)
+    layer.pack()
+    return layer
+
+
+def test_packing_is_there_with_the_torch_that_the_project_installs():
+    assert PACKING_IS_AVAILABLE
+    assert packed_linear()._packed is not None
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(96,), (1, 96), (3, 5, 96), (2, 700, 96), (0, 96)])
+@torch.no_grad()
+def test_results_are_equal(shape, bias):
+    layer, x = packed_linear(bias=bias), torch.randn(shape)
+    torch.testing.assert_close(
+        layer(x), nn.functional.linear(x, layer.weight, layer.bias), atol=1e-5, rtol=0
+    )
+
+
+@torch.no_grad()
+def test_bfloat16_and_mixed_types():
+    layer, x = packed_linear(torch.bfloat16), torch.randn(4, 96, dtype=torch.bfloat16)
+    expected = nn.functional.linear(x, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x), expected, atol=0.02, rtol=0.02)
+    with pytest.raises(RuntimeError):
+        layer(x.float())
+
+
+def test_changed_weights_count_at_once():
+    layer, x = packed_linear(), torch.randn(4, 96)
+    with torch.no_grad():
+        layer.weight.mul_(2)
+        expected = nn.functional.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(layer(x), expected)
+        layer.load_state_dict(Linear(96, 40).state_dict(), assign=True)
+        expected = nn.functional.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(layer(x), expected)
+
+
+def test_gradients_flow_and_copies_and_casts_work():
+    layer, x = packed_linear(), torch.randn(4, 96)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None
+    assert set(layer.state_dict()) == {"weight", "bias"}
+    with torch.no_grad():
+        torch.testing.assert_close(copy.deepcopy(layer)(x), layer(x))
+        expected = nn.functional.linear(x.double(), layer.weight.double(), layer.bias.double())
+        torch.testing.assert_close(layer.double()(x.double()), expected)
+
+
+@torch.no_grad()
+def test_a_whole_model_is_packed():
+    model = nn.Sequential(Linear(8, 8), nn.ReLU(), nn.Sequential(Linear(8, 8)))
+    x = torch.randn(2, 8)
+    before = model(x)
+    pack_linears(model)
+    assert all(m._packed is not None for m in model.modules() if isinstance(m, Linear))
+    torch.testing.assert_close(model(x), before)
