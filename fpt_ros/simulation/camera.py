@@ -20,7 +20,7 @@ class Camera:
     Pixel coordinates have (0, 0) at the outer top-left corner; pixel i has its centre at i + 0.5.
     """
 
-    position: Float[np.ndarray, "3"]
+    position: Float[np.ndarray, " 3"]
     axes: Float[np.ndarray, "3 3"]
     fovy: float
     width: int
@@ -29,7 +29,7 @@ class Camera:
     @classmethod
     def looking_at(
         cls,
-        target: Float[np.ndarray, "3"],
+        target: Float[np.ndarray, " 3"],
         azimuth: float,
         elevation: float,
         distance: float,
@@ -60,19 +60,19 @@ class Camera:
         return 0.5 * self.height / np.tan(np.radians(self.fovy) / 2)
 
     @property
-    def centre(self) -> Float[np.ndarray, "2"]:
+    def centre(self) -> Float[np.ndarray, " 2"]:
         return np.array([self.width, self.height]) / 2
 
     def project(
         self, points: Float[np.ndarray, "n 3"]
-    ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]:
+    ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
         """World points to pixel coordinates and depth along the axis (metres)."""
         local = (points - self.position) @ self.axes.T
         depth = local[:, 2]
         return local[:, :2] / depth[:, None] * self.focal + self.centre, depth
 
     def back_project(
-        self, pixels: Float[np.ndarray, "n 2"], depth: Float[np.ndarray, "n"]
+        self, pixels: Float[np.ndarray, "n 2"], depth: Float[np.ndarray, " n"]
     ) -> Float[np.ndarray, "n 3"]:
         """Pixel coordinates with depth along the axis (metres) to world points."""
         rays = np.column_stack([(pixels - self.centre) / self.focal, np.ones(len(pixels))])

@@ -33,7 +33,7 @@ class Poses:
 
 
 def moved_points(
-    points: Float[np.ndarray, "n 3"], bodies: Int[np.ndarray, "n"], start: Poses, end: Poses
+    points: Float[np.ndarray, "n 3"], bodies: Int[np.ndarray, " n"], start: Poses, end: Poses
 ) -> Float[np.ndarray, "n 3"]:
     """World points fixed to their bodies at `start`, as they lie at `end`."""
     local = np.einsum("nji,nj->ni", start.rotations[bodies], points - start.positions[bodies])
@@ -46,7 +46,7 @@ def moved_points(
 def exact_flow(
     camera: Camera,
     points: Float[np.ndarray, "n 3"],
-    bodies: Int[np.ndarray, "n"],
+    bodies: Int[np.ndarray, " n"],
     start: Poses,
     end: Poses,
 ) -> Float[np.ndarray, "n 2"] | None:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 PATTERNS = ("plain", "noise", "wood", "stripes", "checks", "speckle", "gradient")
 
 
-def random_colour(rng: np.random.Generator) -> Float[np.ndarray, "3"]:
+def random_colour(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     """RGB in [0, 1]: half greys and muted tones, the rest any hue."""
     saturation = rng.uniform(0, 0.25) if rng.random() < 0.5 else rng.uniform(0.25, 1.0)
     return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(0.15, 1.0)))
 
 
-def jittered(colour: Float[np.ndarray, "3"], rng: np.random.Generator) -> Float[np.ndarray, "3"]:
+def jittered(colour: Float[np.ndarray, " 3"], rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     return np.clip(colour * rng.uniform(0.7, 1.2) + rng.normal(0, 0.05, 3), 0, 1)
 
 
@@ -40,7 +40,8 @@ def pattern(side: int, rng: np.random.Generator) -> Float[np.ndarray, "s s"]:
     if kind == "plain":
         return 0.3 * smooth_noise(side, 4, rng)
     if kind == "noise":
-        return sum(smooth_noise(side, 2**k, rng) / 2**k for k in (2, 3, 4, 5)) / 0.5
+        octaves = [smooth_noise(side, 2**k, rng) / 2**k for k in (2, 3, 4, 5)]
+        return np.sum(octaves, axis=0) / 0.5
     if kind == "wood":
         bent = along + 0.15 * smooth_noise(side, 4, rng)
         return 0.5 + 0.5 * np.sin(2 * np.pi * waves * bent)
@@ -73,9 +74,7 @@ def paint_texture(model: mujoco.MjModel, texture: int, rng: np.random.Generator)
     model.tex_data[start : start + filled.size] = filled.ravel()
 
 
-def repaint(
-    model: mujoco.MjModel, original: mujoco.MjModel, rng: np.random.Generator
-) -> None:
+def repaint(model: mujoco.MjModel, original: mujoco.MjModel, rng: np.random.Generator) -> None:
     """New colours for all materials and geoms, starting from the `original` model's.
 
     Parts of one colour keep one colour. A quarter of the calls only vary the shade.

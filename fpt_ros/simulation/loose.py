@@ -6,7 +6,15 @@ import mujoco
 import numpy as np
 
 from fpt_ros.simulation.things import (
-    BOX, CAPSULE, CYLINDER, JOINT, SPHERE, Builder, Spot, X, case,
+    BOX,
+    CAPSULE,
+    CYLINDER,
+    JOINT,
+    SPHERE,
+    Builder,
+    Spot,
+    X,
+    case,
 )
 
 
@@ -86,6 +94,7 @@ def sliding_doors(spot: Spot) -> None:
 
 
 UNSEEN: dict[str, tuple[Builder, float]] = {
-    "laptop": (laptop, 0.24), "sliding_doors": (sliding_doors, 0.24),
+    "laptop": (laptop, 0.24),
+    "sliding_doors": (sliding_doors, 0.24),
 }
 """Mechanisms of the held-out scene type; never in training."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.policies import ENV_POLICY_MAP
+from metaworld.policies.policy import Policy
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from fpt_ros.simulation import futures, looks
@@ -54,6 +56,11 @@ def fresh_env(task: str, seed: int) -> SawyerXYZEnv:
     return env
 
 
+def expert(task: str) -> Policy:
+    """The task's scripted expert."""
+    return cast(Callable[[], Policy], ENV_POLICY_MAP[task])()
+
+
 @dataclass(frozen=True)
 class Rollout:
     """An expert's attempt at a task: joint positions and body poses at every step."""
@@ -88,7 +95,7 @@ class Rollout:
 
 def roll_out(task: str, rng: np.random.Generator) -> Rollout:
     """A scripted expert at work, its actions slightly noisy, until a while after success."""
-    env, policy = fresh_env(task, int(rng.integers(2**31))), ENV_POLICY_MAP[task]()
+    env, policy = fresh_env(task, int(rng.integers(2**31))), expert(task)
     noise, left = rng.choice([0.0, 0.1, 0.4]), LONGEST_ROLLOUT
     qpos, poses = [], []
     with warnings.catch_warnings():
@@ -158,13 +165,20 @@ class Proposer:
 
 def random_camera(target: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
     return Camera.looking_at(
-        target + rng.normal(0, 0.06, 3), azimuth=rng.uniform(0, 360),
-        elevation=rng.uniform(14, 62), distance=rng.uniform(0.3, 1.1), fovy=rng.uniform(35, 60),
-        width=size, height=size, roll=rng.normal(0, 3),
+        target + rng.normal(0, 0.06, 3),
+        azimuth=rng.uniform(0, 360),
+        elevation=rng.uniform(14, 62),
+        distance=rng.uniform(0.3, 1.1),
+        fovy=rng.uniform(35, 60),
+        width=size,
+        height=size,
+        roll=rng.normal(0, 3),
     )
 
 
-def interesting_place(rollout: Rollout, data: mujoco.MjData, rng: np.random.Generator) -> np.ndarray:
+def interesting_place(
+    rollout: Rollout, data: mujoco.MjData, rng: np.random.Generator
+) -> np.ndarray:
     """Somewhere between the hand and one of the objects, where the camera shall look."""
     hand = data.body("hand").xpos
     joints = rollout.joints(of_arm=False)

@@ -32,13 +32,13 @@ class Picture:
     image: UInt8[np.ndarray, "s s 3"]
     points: Float[np.ndarray, "n 2"]
     flows: Float[np.ndarray, "f n 2"]
-    bodies: Int[np.ndarray, "n"]
+    bodies: Int[np.ndarray, " n"]
     meta: dict = field(repr=False)
 
 
 def choose_pixels(
     groups: Int[np.ndarray, "h w"], rng: np.random.Generator
-) -> Int[np.ndarray, "n"]:
+) -> Int[np.ndarray, " n"]:
     """Flat indices of pixels: first uniform ones, then ones on bodies that can move.
 
     A body's chance grows with the root of its visible area, so that a handle gets its share
@@ -52,6 +52,23 @@ def choose_pixels(
     on_bodies = rng.choice(movable, count, replace=False, p=weights / weights.sum())
     uniform = rng.choice(flat.size, POINTS - count, replace=False)
     return np.concatenate([uniform[:UNIFORM], on_bodies, uniform[UNIFORM:]])
+
+
+def keep_futures(
+    propose: Callable[[], Future | None], flow_of: Callable[[Future], np.ndarray | None]
+) -> tuple[list[np.ndarray], list[Future]]:
+    """The first FUTURES proposals that are worth keeping, with their flows in image sides."""
+    flows: list[np.ndarray] = []
+    kept: list[Future] = []
+    for _ in range(ATTEMPTS):
+        future = propose()
+        flow = flow_of(future) if future else None
+        if future and flow is not None and worth_keeping(flow):
+            flows.append(flow)
+            kept.append(future)
+        if len(kept) == FUTURES:
+            break
+    return flows, kept
 
 
 def take_picture(
@@ -77,16 +94,13 @@ def take_picture(
     pixels = np.column_stack([columns, rows]) + 0.5
     points = camera.back_project(pixels, depth[rows, columns])
     body, start, side = bodies[rows, columns], Poses.of(data), camera.height
-    flows, kept = [], []
-    for _ in range(ATTEMPTS):
-        future = propose()
-        flow = future and exact_flow(camera, points, body, start, future.poses)
-        if flow is not None and worth_keeping(flow / side):
-            flows.append(flow / side)
-            kept.append(future)
-        if len(kept) == FUTURES:
-            break
-    else:
+
+    def flow_of(future: Future) -> np.ndarray | None:
+        flow = exact_flow(camera, points, body, start, future.poses)
+        return None if flow is None else flow / side
+
+    flows, kept = keep_futures(propose, flow_of)
+    if len(kept) < FUTURES:
         return None
     meta = meta | {
         "uniform": UNIFORM,

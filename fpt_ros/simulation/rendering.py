@@ -30,9 +30,12 @@ class Renderer:
     no reflections (shadows with MuJoCo's defaults take four times as long).
     """
 
-    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, width: int, height: int, shadow_map: int = 512
+    ) -> None:
         self.model, self.width, self.height = model, width, height
         self._set_fast(model, width, height)
+        model.vis.quality.shadowsize = shadow_map
         self._gl = mujoco.GLContext(width, height)
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
@@ -47,7 +50,6 @@ class Renderer:
     def _set_fast(model: mujoco.MjModel, width: int, height: int) -> None:
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         model.vis.quality.offsamples = 0
-        model.vis.quality.shadowsize = 512
         model.vis.map.znear = NEAR / model.stat.extent
         model.vis.map.zfar = FAR / model.stat.extent
         model.mat_reflectance[:] = 0
@@ -88,8 +90,13 @@ class Renderer:
 
     def _update(self, data: mujoco.MjData, camera: Camera) -> None:
         mujoco.mjv_updateScene(
-            self.model, data, self._option, None, mujoco.MjvCamera(),
-            mujoco.mjtCatBit.mjCAT_ALL, self._scene,
+            self.model,
+            data,
+            self._option,
+            None,
+            mujoco.MjvCamera(),
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
         )
         half = NEAR * np.tan(np.radians(camera.fovy) / 2)
         for view in self._scene.camera:  # two eyes, both at the same place

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
-import os
 import tarfile
 from collections.abc import Iterator
 from functools import partial
@@ -67,7 +66,7 @@ def write_shard(path: Path, pictures: Iterator[Picture]) -> None:
                     info = tarfile.TarInfo(f"{path.stem}-{index:04d}.{name}")
                     info.size = len(content)
                     tar.addfile(info, io.BytesIO(content))
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -86,27 +85,23 @@ def read_shard(path: Path) -> Iterator[Picture]:
 
 
 def decode(sample: dict[str, bytes]) -> Picture:
-    arrays = (
+    points, flows, bodies = (
         np.load(io.BytesIO(sample[f"{name}.npy"]), allow_pickle=False)
         for name in ("points", "flows", "bodies")
     )
     image = cv2.imdecode(np.frombuffer(sample["image.png"], np.uint8), cv2.IMREAD_COLOR)
-    return Picture(image[..., ::-1], *arrays, json.loads(sample["meta.json"]))
+    assert image is not None
+    return Picture(image[..., ::-1], points, flows, bodies, json.loads(sample["meta.json"]))
 
 
-def make_shard(folder: Path, split: str, seed: int, size: int, job: tuple[int, int]) -> int:
+def make_shard(
+    folder: Path, split: str, seed: int, size: int, show: bool, job: tuple[int, int]
+) -> None:
     shard, count = job
     pictures = shard_pictures(split, seed, shard, count, size)
-    bar = tqdm(
-        pictures, f"{split} {shard:06d}", total=count, unit="picture", mininterval=5,
-        position=multiprocessing.current_process()._identity[0] if in_pool() else 0, leave=False,
-    )
-    write_shard(folder / f"shard-{shard:06d}.tar", iter(bar))
-    return count
-
-
-def in_pool() -> bool:
-    return multiprocessing.parent_process() is not None
+    name = f"shard-{shard:06d}"
+    bar = tqdm(pictures, f"{split} {name}", count, unit="picture", mininterval=1, disable=not show)
+    write_shard(folder / f"{name}.tar", iter(bar))
 
 
 def check_settings(folder: Path, settings: dict) -> None:
@@ -136,11 +131,12 @@ def make_split(
         for shard, start in enumerate(range(0, pictures, SHARD))
         if not (folder / f"shard-{shard:06d}.tar").exists()
     ]
-    work = partial(make_shard, folder, split, seed, size)
+    work = partial(make_shard, folder, split, seed, size, workers == 1)
     if workers == 1:
         for job in jobs:
             work(job)
         return
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for _ in pool.imap_unordered(work, jobs):
+        done = pool.imap_unordered(work, jobs)
+        for _ in tqdm(done, split, len(jobs), unit="shard"):
             pass

@@ -27,7 +27,11 @@ FEW = 3
 """Pictures of one scene in all splits but training, so that a hundred show many scenes."""
 KNOWN_OBJECTS = ["drawer-close-v3", "door-lock-v3", "window-open-v3"]
 UNSEEN_OBJECTS = [
-    "faucet-open-v3", "faucet-close-v3", "dial-turn-v3", "box-close-v3", "lever-pull-v3",
+    "faucet-open-v3",
+    "faucet-close-v3",
+    "dial-turn-v3",
+    "box-close-v3",
+    "lever-pull-v3",
 ]
 
 

@@ -58,8 +58,11 @@ def add_texture(spec: mujoco.MjSpec, name: str, kind: mujoco.mjtTexture) -> None
     """Room for a texture; its picture is painted after compilation."""
     height = TEXTURE_SIDE * (1 if kind == mujoco.mjtTexture.mjTEXTURE_2D else 6)
     spec.add_texture(
-        name=name, type=kind, builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
-        width=TEXTURE_SIDE, height=height,
+        name=name,
+        type=kind,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+        width=TEXTURE_SIDE,
+        height=height,
     )
 
 
@@ -72,17 +75,29 @@ def add_room(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
     add_texture(spec, "sky", mujoco.mjtTexture.mjTEXTURE_SKYBOX)
     world = spec.worldbody
-    world.add_geom(type=BOX, size=[*TABLE, 0.02], pos=[0, 0, -0.02], material="table",
-                   contype=1, conaffinity=0)
+    world.add_geom(
+        type=BOX, size=[*TABLE, 0.02], pos=[0, 0, -0.02], material="table", contype=1, conaffinity=0
+    )
     plane = mujoco.mjtGeom.mjGEOM_PLANE
-    world.add_geom(type=plane, size=[4, 4, 0.1], pos=[0, 0, -0.75], material="floor",
-                   contype=1, conaffinity=0)
+    world.add_geom(
+        type=plane, size=[4, 4, 0.1], pos=[0, 0, -0.75], material="floor", contype=1, conaffinity=0
+    )
     if rng.random() < 0.5:
-        world.add_geom(type=BOX, size=[3, 0.02, 1.5], pos=[0, rng.uniform(0.5, 1.2), 0.6],
-                       material="wall", contype=1, conaffinity=0)
+        world.add_geom(
+            type=BOX,
+            size=[3, 0.02, 1.5],
+            pos=[0, rng.uniform(0.5, 1.2), 0.6],
+            material="wall",
+            contype=1,
+            conaffinity=0,
+        )
     for _ in range(int(rng.integers(1, 3))):
-        world.add_light(pos=[*rng.uniform(-1, 1, 2), rng.uniform(1.5, 2.5)], dir=[0, 0, -1],
-                        directional=bool(rng.random() < 0.7), cutoff=80)
+        world.add_light(
+            pos=[*rng.uniform(-1, 1, 2), rng.uniform(1.5, 2.5)],
+            dir=[0, 0, -1],
+            directional=bool(rng.random() < 0.7),
+            cutoff=80,
+        )
 
 
 def free_place(
@@ -155,7 +170,7 @@ def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
     for joint in np.flatnonzero(model.jnt_type != FREE_JOINT):
         low, high = model.jnt_range[joint]
         if rng.random() < 0.6 or not low <= 0 <= high:
-            qpos = futures.moved_pose(model, qpos, joint, rng)
+            qpos = futures.moved_pose(model, qpos, int(joint), rng)
     return qpos
 
 
@@ -166,8 +181,13 @@ def random_camera(scene: TabletopScene, size: int, rng: np.random.Generator) -> 
     place = thing + rng.uniform(0, 1) * (middle - thing) + rng.normal(0, 0.04, 2)
     target = np.array([*place, rng.uniform(0.0, 0.12)])
     return Camera.looking_at(
-        target, azimuth=90 + rng.uniform(-65, 65), elevation=rng.uniform(12, 65),
-        distance=rng.uniform(0.4, 1.1), fovy=rng.uniform(35, 60), width=size, height=size,
+        target,
+        azimuth=90 + rng.uniform(-65, 65),
+        elevation=rng.uniform(12, 65),
+        distance=rng.uniform(0.4, 1.1),
+        fovy=rng.uniform(35, 60),
+        width=size,
+        height=size,
         roll=rng.normal(0, 3),
     )
 

@@ -14,7 +14,10 @@ import numpy as np
 
 GEOM, JOINT = mujoco.mjtGeom, mujoco.mjtJoint
 BOX, CYLINDER, CAPSULE, SPHERE = (
-    GEOM.mjGEOM_BOX, GEOM.mjGEOM_CYLINDER, GEOM.mjGEOM_CAPSULE, GEOM.mjGEOM_SPHERE,
+    GEOM.mjGEOM_BOX,
+    GEOM.mjGEOM_CYLINDER,
+    GEOM.mjGEOM_CAPSULE,
+    GEOM.mjGEOM_SPHERE,
 )
 FREE_JOINT = JOINT.mjJNT_FREE
 X, Y, Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
@@ -51,9 +54,14 @@ class Spot:
         mujoco.mju_euler2Quat(quat, np.array(euler, float), "xyz")
         contype, conaffinity = COLLISION[role]
         (on or self.body).add_geom(
-            type=shape, size=size + [0.0] * (3 - len(size)), pos=pos, quat=quat,
-            material=self.palette[colour % len(self.palette)], density=400,
-            contype=contype, conaffinity=conaffinity,
+            type=shape,
+            size=size + [0.0] * (3 - len(size)),
+            pos=pos,
+            quat=quat,
+            material=self.palette[colour % len(self.palette)],
+            density=400,
+            contype=contype,
+            conaffinity=conaffinity,
         )
 
     def moving(
@@ -67,13 +75,18 @@ class Spot:
         """A child body on a joint with limits (radians or metres) and friction that holds it."""
         body = (on or self.body).add_body(pos=pos)
         body.add_joint(
-            type=joint, axis=axis, range=span, limited=True, damping=0.02,
-            frictionloss=0.05 if joint == JOINT.mjJNT_HINGE else 0.5, armature=0.001,
+            type=joint,
+            axis=axis,
+            range=span,
+            limited=True,
+            damping=0.02,
+            frictionloss=0.05 if joint == JOINT.mjJNT_HINGE else 0.5,
+            armature=0.001,
         )
         body.gravcomp = 1.0
         return body
 
-    def handle(self, on: mujoco.MjsBody, pos: tuple[float, ...], width: float, euler=(0, 0, 0)):
+    def handle(self, on: mujoco.MjsBody, pos: tuple[float, float, float], width: float) -> None:
         """A knob or a bar in front of a panel, or now and then nothing."""
         kind = self.rng.choice(["knob", "bar", "plate", "none"], p=[0.4, 0.4, 0.1, 0.1])
         x, y, z = pos
@@ -81,20 +94,25 @@ class Spot:
             r = self.uniform(0.008, 0.016)
             self.part(SPHERE, [r], (x, y - r, z), 2, on, "mechanism")
         elif kind == "bar":
-            across = (euler[0], euler[1] + np.pi / 2, euler[2])
             half = min(width * 0.6, 0.06)
-            self.part(CAPSULE, [0.006, half], (x, y - 0.016, z), 2, on, "mechanism", across)
+            self.part(
+                CAPSULE, [0.006, half], (x, y - 0.016, z), 2, on, "mechanism", (0, np.pi / 2, 0)
+            )
         elif kind == "plate":
-            self.part(BOX, [min(width * 0.5, 0.04), 0.006, 0.01], (x, y - 0.006, z), 2, on,
-                      "mechanism")
+            self.part(
+                BOX, [min(width * 0.5, 0.04), 0.006, 0.01], (x, y - 0.006, z), 2, on, "mechanism"
+            )
 
 
 def case(spot: Spot, w: float, d: float, h: float, open_side: str, t: float = 0.006) -> None:
     """A box of panels with half sizes w, d, h, standing on the table, one side missing."""
     panels = {
-        "left": ([t, d, h], (-w, 0, h)), "right": ([t, d, h], (w, 0, h)),
-        "back": ([w, t, h], (0, d, h)), "front": ([w, t, h], (0, -d, h)),
-        "bottom": ([w, d, t], (0, 0, t)), "top": ([w, d, t], (0, 0, 2 * h)),
+        "left": ([t, d, h], (-w, 0, h)),
+        "right": ([t, d, h], (w, 0, h)),
+        "back": ([w, t, h], (0, d, h)),
+        "front": ([w, t, h], (0, -d, h)),
+        "bottom": ([w, d, t], (0, 0, t)),
+        "top": ([w, d, t], (0, 0, 2 * h)),
     }
     for side, (size, pos) in panels.items():
         if side != open_side:
@@ -216,7 +234,13 @@ def arm(spot: Spot) -> None:
 
 Builder = Callable[[Spot], None]
 MECHANISMS: dict[str, tuple[Builder, float]] = {
-    "drawers": (drawers, 0.22), "door": (door, 0.24), "lid": (lid, 0.19), "lever": (lever, 0.14),
-    "button": (button, 0.12), "slider": (slider, 0.20), "chain": (chain, 0.26), "arm": (arm, 0.22),
+    "drawers": (drawers, 0.22),
+    "door": (door, 0.24),
+    "lid": (lid, 0.19),
+    "lever": (lever, 0.14),
+    "button": (button, 0.12),
+    "slider": (slider, 0.20),
+    "chain": (chain, 0.26),
+    "arm": (arm, 0.22),
 }
 """Each with the radius in metres of the room it needs on the table."""

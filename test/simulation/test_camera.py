@@ -64,9 +64,7 @@ def test_depth_and_bodies_agree_with_rays(scene):
     for column, row in rng.integers(0, at.width, (300, 2)):
         [towards] = at.back_project(np.array([[column + 0.5, row + 0.5]]), np.ones(1))
         geom = np.zeros(1, np.int32)
-        distance = mujoco.mj_ray(
-            model, data, at.position, towards - at.position, None, 1, -1, geom
-        )
+        distance = mujoco.mj_ray(model, data, at.position, towards - at.position, None, 1, -1, geom)
         if distance < 0:
             continue
         same_body = model.geom_bodyid[geom[0]] == bodies[row, column]

@@ -95,7 +95,7 @@ def test_interrupted_run_continues(made, tmp_path, monkeypatch):
 
 
 def test_folder_of_another_seed_is_refused(made):
-    with pytest.raises(ValueError, match="'seed': 4.*'seed': 5"):
+    with pytest.raises(ValueError, match=r"'seed': 4.*'seed': 5"):
         shards.make_split(made.parent, "train", 15, seed=5, size=64)
     assert json.loads((made / "settings.json").read_text()) == {"seed": 4, "size": 64}
 
