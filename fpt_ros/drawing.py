@@ -132,9 +132,9 @@ def _spread_out(
     index = np.arange(columns * rows).reshape(rows, columns)
     spacing = np.ptp(points, axis=0) / np.maximum((columns - 1, rows - 1), 1)
     step_x, step_y = np.ceil(MIN_SPACING / np.maximum(spacing, 1.0)).astype(int)
-    index = index[step_y // 2 :: step_y, step_x // 2 :: step_x].ravel()
+    spread = index[step_y // 2 :: step_y, step_x // 2 :: step_x].ravel()
     length = np.linalg.norm(mean, axis=-1)
-    return index[length[index] >= max(2.0, 0.08 * length.max())]
+    return spread[length[spread] >= max(2.0, 0.08 * length.max())]
 
 
 def _draw_ellipses(
@@ -178,7 +178,9 @@ def _blend_polygon(
 
 
 def _draw_point(
-    image: UInt8[np.ndarray, "h w 3"], point: Float[np.ndarray, " 2"], shift: Float[np.ndarray, " 2"]
+    image: UInt8[np.ndarray, "h w 3"],
+    point: Float[np.ndarray, " 2"],
+    shift: Float[np.ndarray, " 2"],
 ) -> None:
     """A dot at the point and an arrow to its mean, if that is further away than the dot's rim."""
     moves = float(np.linalg.norm(shift)) >= 2.0

@@ -147,5 +147,7 @@ def _image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
 def _shaped(message: MotionDistributions, field: str, shape: tuple[int, ...]) -> np.ndarray:
     values = np.asarray(getattr(message, field), np.float32)
     if values.size != np.prod(shape):
-        raise ValueError(f"{field} has {values.size} entries: must be {' x '.join(map(str, shape))}")
+        raise ValueError(
+            f"{field} has {values.size} entries: must be {' x '.join(map(str, shape))}"
+        )
     return values.reshape(shape)

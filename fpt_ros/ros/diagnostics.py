@@ -14,6 +14,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fpt_ros.predictor import ModelInfo
+
 # Seconds after which something that happened no longer colours the status.
 RECENT = 10.0
 IMAGE_TIMEOUT = 5.0
@@ -82,17 +84,21 @@ class Statistics:
 
 
 def status(
-    name: str, state: str, model: dict[str, str], statistics: Statistics, waiting: int
+    name: str, state: str, model: ModelInfo | None, statistics: Statistics, waiting: int
 ) -> DiagnosticStatus:
     """One status of the node `name` (fully qualified) in lifecycle state `state`."""
     level, message = _judge(state, statistics)
     age = statistics.age("images")
     values = {
         "state": state,
-        **model,
+        "checkpoint": model.checkpoint if model else "none",
+        "sha256": model.sha256 if model else "none",
+        "device": model.device if model else "none",
+        "dtype": model.dtype if model else "none",
         "images received": str(statistics.total("images")),
         "image rate [Hz]": f"{statistics.rate('images'):.1f}",
         "age of newest image [s]": "none yet" if age == float("inf") else f"{age:.1f}",
+        "images embedded": str(statistics.total("embedded")),
         "images and pokes dropped for newer ones": str(statistics.total("dropped")),
         "predictions": str(statistics.total("predictions")),
         "prediction rate [Hz]": f"{statistics.rate('predictions'):.1f}",
@@ -110,7 +116,7 @@ def status(
         level=level,
         name=f"{name}: motion prediction",
         message=message,
-        hardware_id=model.get("device", "none"),
+        hardware_id=values["device"],
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
 

@@ -132,7 +132,8 @@ def _packed_samples(message: Image, layout: Layout) -> UInt8[np.ndarray, " n"]:
     rows = np.ascontiguousarray(rows)
     if layout.sample_bytes == 2:
         samples = rows.view(">u2" if message.is_bigendian else "<u2")
-        rows = cv2.convertScaleAbs(samples.astype(np.uint16), alpha=255 / 65535)
+        scaled = cv2.convertScaleAbs(samples.astype(np.uint16), alpha=255 / 65535)
+        rows = np.asarray(scaled, np.uint8)
     return rows.reshape(-1)
 
 
@@ -140,7 +141,12 @@ def _packed_samples(message: Image, layout: Layout) -> UInt8[np.ndarray, " n"]:
 def _converter() -> Callable[[SimpleNamespace], np.ndarray]:
     """cv_bridge if it can convert a first pixel here, else rosbags-image."""
     pixel = SimpleNamespace(
-        height=1, width=1, encoding="bgr8", is_bigendian=0, step=3, data=np.arange(3, dtype=np.uint8)
+        height=1,
+        width=1,
+        encoding="bgr8",
+        is_bigendian=0,
+        step=3,
+        data=np.arange(3, dtype=np.uint8),
     )
     try:
         from cv_bridge import CvBridge

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from fpt_ros.msg import ErrorCode
-from fpt_ros.predictor import Predictor
+from fpt_ros.predictor import ImageContext, Predictor
 from fpt_ros.ros.conversions import Motion
 from fpt_ros.ros.requests import RequestError
 from fpt_ros.view import grid_points
@@ -42,6 +43,7 @@ class Inference:
             fit=settings.fit,
             allow_download=settings.allow_download,
         )
+        self.info = self.predictor.info
         self.predictor.warm_up()
 
     def motion(
@@ -58,14 +60,14 @@ class Inference:
         Embeds the frame if that has not been done. RequestError CANCELED as soon as `wanted()` is
         false.
         """
-        self._embed(frame)
+        context = self._context(frame)
         grid = (0, 0)
         if not len(points):
             grid = settings.grid
             points = grid_points(*frame.size, *grid)
         with self._statistics.timed("query"):
             chunks = [
-                self._query(frame, pokes, chunk, camera_moving, wanted)
+                self._query(context, pokes, chunk, camera_moving, wanted)
                 for chunk in np.split(points, range(CHUNK, len(points), CHUNK))
             ]
         weights, means, covariances = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
@@ -78,25 +80,32 @@ class Inference:
             image_size=frame.size,
             camera_moving=camera_moving,
             grid=grid,
-            horizon=settings.horizon or self.predictor.info.horizon,
+            horizon=settings.horizon or self.info.horizon,
         )
 
-    def _embed(self, frame: Frame) -> None:
+    def _context(self, frame: Frame) -> ImageContext:
         if frame.context is None:
             rgb = frame.rgb
             with self._statistics.timed("embed"):
                 frame.context = self.predictor.embed(rgb)
+            self._statistics.count("embedded")
+        return frame.context
 
     def _query(
         self,
-        frame: Frame,
+        context: ImageContext,
         pokes: Float32[np.ndarray, "P 4"],
         points: Float32[np.ndarray, "n 2"],
         camera_moving: bool,
         wanted: Callable[[], bool],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> list[np.ndarray]:
         if not wanted():
             raise RequestError(ErrorCode.CANCELED, "the node was deactivated meanwhile")
-        mixture = self.predictor.predict(frame.context, pokes, points, camera_moving=camera_moving)
+        mixture = self.predictor.predict(context, pokes, points, camera_moving)
         arrays = (mixture.weights, mixture.locs, mixture.covariances)
-        return tuple(np.asarray(array, np.float32) for array in arrays)  # type: ignore[return-value]
+        return [np.asarray(array, np.float32) for array in arrays]
+
+
+def free_cached_memory() -> None:
+    """Give back the device memory that PyTorch keeps after a model is gone."""
+    torch.cuda.empty_cache()

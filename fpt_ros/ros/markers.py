@@ -98,7 +98,7 @@ def _arrows(
 
 
 def _ellipses(motion: Motion, plane: Plane) -> Marker:
-    """Outlines (two standard deviations) of the Gaussians that weigh enough, those that move furthest first."""
+    """Outlines of the Gaussians that weigh enough, of the points that move furthest first."""
     marker = _lines("uncertainty", LINE_WIDTH / 2)
     order = np.argsort(-np.linalg.norm(motion.mean, axis=1))
     point, component = np.nonzero(motion.weights[order] >= MIN_WEIGHT)

@@ -162,12 +162,13 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
 def refusal(settings: Settings, changed: Sequence[str], state: str) -> str:
     """Why these changes cannot take effect in this lifecycle state; empty if they can."""
     for name in changed:
-        if name in FIELDS and FIELDS[name].metadata["when"] == RECONFIGURE:
-            if state != "unconfigured":
-                return (
-                    f"{name} takes effect when the node is configured and the node is {state}: "
-                    "deactivate and clean it up, set it, configure it again"
-                )
+        field = FIELDS.get(name)
+        fixed = field is not None and field.metadata["when"] == RECONFIGURE
+        if fixed and state != "unconfigured":
+            return (
+                f"{name} takes effect when the node is configured and the node is {state}: "
+                "deactivate and clean it up, set it, configure it again"
+            )
     return problem(settings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ import numpy as np
 from fpt_ros.msg import ErrorCode
 from fpt_ros.ros.conversions import motion_to_message, stamp_text
 from fpt_ros.ros.images import ImageError
-from fpt_ros.ros.requests import RequestError, check_inside, read_points, read_pokes
+from fpt_ros.ros.requests import RequestError, invalid, read_points, read_pokes
 from fpt_ros.srv import PredictMotion
+from fpt_ros.view import check_points, check_pokes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,22 +32,22 @@ NO_POINTS = np.zeros((0, 2), np.float32)
 
 
 class Predictions:
-    """The current pokes and query points, and the predictions made with them.
+    """The current pokes and query points of one activation, and the predictions made with them.
 
-    Only the worker calls these methods, so nothing here is locked.
+    Only the worker calls its methods (but `close`), so nothing here is locked.
     """
 
     def __init__(self, node: FptNode, inference: Inference, outputs: Outputs) -> None:
         self._node = node
         self._inference = inference
         self._outputs = outputs
-        self.model_info = inference.predictor.info
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what came in."""
         self.camera_info: CameraInfo | None = None
         self._pokes, self._points = NO_POKES, NO_POINTS
+        self._open = True
+
+    def close(self) -> None:
+        """A running prediction ends as soon as it can and publishes nothing."""
+        self._open = False
 
     def take_points(self, message: QueryPoints) -> None:
         """Make these the current query points; none: back to the grid."""
@@ -55,7 +55,7 @@ class Predictions:
             points = read_points(message.x, message.y, self._node.settings.max_queries)
             frame = self._node.frames.newest()
             if frame is not None:
-                check_inside(NO_POKES, points, *self._size(frame))
+                _check_inside(NO_POKES, points, *self._size(frame))
             self._points = points
 
     def take_pokes(self, message: PokeArray) -> None:
@@ -67,7 +67,7 @@ class Predictions:
                 self._pokes = pokes  # the first image comes with a prediction of its own
                 return
             frame = self._node.frames.find(message.header.stamp)
-            check_inside(pokes, NO_POINTS, *self._size(frame))
+            _check_inside(pokes, NO_POINTS, *self._size(frame))
             self._pokes = pokes
             if trigger != "image":
                 self._predict(frame)
@@ -84,27 +84,21 @@ class Predictions:
         pokes = read_pokes(request.pokes)
         points = read_points(request.x, request.y, settings.max_queries)
         frame = self._node.frames.find(request.stamp)
-        check_inside(pokes, points, *self._size(frame))
+        _check_inside(pokes, points, *self._size(frame))
         motion = self._motion(frame, pokes, points, request.camera_moving)
         return PredictMotion.Response(motion=motion_to_message(motion, frame.header))
 
-    def answer(self, response_type: type, compute: Callable[[], Any]) -> Any:
+    def answer(self, response_type: type, compute: Callable[[Predictions], Any]) -> Any:
         """What `compute` returns, or a response with the error that it ended with."""
         try:
-            return compute()
+            return compute(self)
         except RequestError as error:
             code, message = error.code, str(error)
         except Exception as error:
-            self.fail(error)
+            self._node.fail(error)
             code, message = ErrorCode.PREDICTION_FAILED, f"{type(error).__name__}: {error}"
         self._node.statistics.count("request errors")
         return response_type(error_code=code, error_msg=message)
-
-    def fail(self, error: Exception) -> None:
-        """Log a fault and let go of what was computed: the reason may be a lack of memory."""
-        self._node.frames.forget_features()
-        self._node.statistics.error("failures", f"{type(error).__name__}: {error}")
-        self._node.get_logger().error("".join(traceback.format_exception(error)))
 
     @contextmanager
     def _refusing(self, topic: str) -> Iterator[None]:
@@ -115,12 +109,14 @@ class Predictions:
             if error.code != ErrorCode.CANCELED:
                 self._node.refuse(f"{topic}: {error}")
         except Exception as error:
-            self.fail(error)
+            self._node.fail(error)
 
     def _predict(self, frame: Frame) -> None:
         settings, outputs = self._node.settings, self._outputs
-        check_inside(self._pokes, self._points, *self._size(frame))
+        _check_inside(self._pokes, self._points, *self._size(frame))
         motion = self._motion(frame, self._pokes, self._points, settings.camera_moving)
+        if not self._open:
+            return
         outputs.publish_motion(motion, frame)
         self._node.statistics.count("predictions")
         if outputs.wanted("flow"):
@@ -138,7 +134,7 @@ class Predictions:
         camera_moving: bool,
     ) -> Motion:
         return self._inference.motion(
-            frame, pokes, points, self._node.settings, camera_moving, self._node.is_active
+            frame, pokes, points, self._node.settings, camera_moving, lambda: self._open
         )
 
     def _size(self, frame: Frame) -> tuple[int, int]:
@@ -149,3 +145,17 @@ class Predictions:
             self._node.frames.remove(frame)
             message = f"image {stamp_text(frame.header.stamp)}: {error}"
             raise RequestError(ErrorCode.PREDICTION_FAILED, message) from error
+
+
+def _check_inside(
+    pokes: Float32[np.ndarray, "P 4"],
+    points: Float32[np.ndarray, "N 2"],
+    width: int,
+    height: int,
+) -> None:
+    """RequestError for the first poke or query point outside a width x height image [px]."""
+    try:
+        check_pokes(pokes, width, height)
+        check_points(points, width, height)
+    except ValueError as error:
+        raise invalid(str(error)) from error

@@ -8,7 +8,6 @@ import numpy as np
 
 from fpt_ros.msg import ErrorCode
 from fpt_ros.ros.conversions import pokes_from_message
-from fpt_ros.view import check_points, check_pokes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,20 +59,6 @@ def read_points(
     _check_finite(points[:, 0], "x[{}]")
     _check_finite(points[:, 1], "y[{}]")
     return points
-
-
-def check_inside(
-    pokes: Float32[np.ndarray, "P 4"],
-    points: Float32[np.ndarray, "N 2"],
-    width: int,
-    height: int,
-) -> None:
-    """RequestError for the first poke or query point outside a width x height image [px]."""
-    try:
-        check_pokes(pokes, width, height)
-        check_points(points, width, height)
-    except ValueError as error:
-        raise invalid(str(error)) from error
 
 
 def _check_finite(values: Float32[np.ndarray, " n"], name: str) -> None:

@@ -27,9 +27,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="fpt_worker", daemon=True)
         self._thread.start()
 
-    def submit(
-        self, job: Callable[[], None], slot: str | None = None, first: bool = False
-    ) -> bool:
+    def submit(self, job: Callable[[], None], slot: str | None = None, first: bool = False) -> bool:
         """Queue a job, `first` before all others; True if it replaced one waiting in its slot."""
         with self._wakeup:
             key = next(self._tickets) if slot is None else slot

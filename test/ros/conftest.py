@@ -1,0 +1,67 @@
+"""A running node and a planner for the tests of this folder."""
+
+from __future__ import annotations
+
+import os
+
+# Before rclpy is imported: a domain of this run's own, and nothing beyond this machine.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "LARGE_DATA"
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ros_harness import NodeProcess, Planner
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def start_node(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> Iterator[Callable[..., tuple[NodeProcess, Planner]]]:
+    """Starts a node with these parameters and gives it with a planner in its namespace."""
+    started: list[tuple[NodeProcess, Planner]] = []
+
+    def start(**parameters: object) -> tuple[NodeProcess, Planner]:
+        namespace = f"robot{next(_numbers)}"
+        parameters = {"checkpoint": tiny_checkpoint, **parameters}
+        node = NodeProcess(namespace, tmp_path / f"{namespace}.log", **parameters)
+        planner = Planner(namespace)
+        started.append((node, planner))
+        if parameters.get("autostart"):
+            planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+        return node, planner
+
+    yield start
+    for node, planner in started:
+        planner.close()
+        node.stop()
+        print(node.log)
+
+
+@pytest.fixture(scope="session")
+def shared(
+    tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[NodeProcess, Planner]]:
+    log = tmp_path_factory.mktemp("node") / "shared.log"
+    node = NodeProcess("shared", log, checkpoint=tiny_checkpoint, autostart=True, image_cache=3)
+    planner = Planner("shared")
+    planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+    yield node, planner
+    planner.close()
+    assert node.stop() == 0, node.log
+
+
+@pytest.fixture
+def planner(shared: tuple[NodeProcess, Planner]) -> Iterator[Planner]:
+    """A planner of the shared node, which must be up and answer after every test."""
+    node, planner = shared
+    planner.kept_image()
+    planner.received.clear()
+    yield planner
+    assert node.alive, node.log
+    assert planner.predict((10, 10, 5, 0), x=[1], y=[2]).error_code == 0

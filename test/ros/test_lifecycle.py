@@ -1,0 +1,160 @@
+"""The life of the node process: transitions, failures, cycles and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from ros_harness import NodeProcess
+
+from fpt_ros.msg import ErrorCode
+
+POKE = (40.0, 30.0, 12.0, -5.0)
+OUTPUTS = ("motion", "flow", "overlay", "markers", "fpt/model_info")
+INPUTS = ("image", "pokes", "query_points", "camera_info")
+
+
+def entities(planner):
+    """How many publishers and subscriptions of the node's topics there are."""
+    publishers = [planner.node.count_publishers(topic) for topic in OUTPUTS]
+    return publishers, [planner.node.count_subscribers(topic) for topic in INPUTS]
+
+
+def test_each_state_answers_and_says_what_comes_next(start_node):
+    node, planner = start_node()
+    assert planner.state() == "unconfigured"
+    answer = planner.predict(POKE)
+    assert answer.error_code == ErrorCode.NOT_ACTIVE
+    assert "unconfigured" in answer.error_msg and "configure" in answer.error_msg
+
+    assert planner.change_state("configure")
+    assert planner.state() == "inactive"
+    planner.wait_for(lambda: entities(planner) == ([1] * 5, [0] * 4))
+    answer = planner.predict(POKE)
+    assert answer.error_code == ErrorCode.NOT_ACTIVE
+    assert "ros2 lifecycle set /robot" in answer.error_msg and "activate" in answer.error_msg
+
+    assert planner.change_state("activate")
+    assert planner.state() == "active"
+    planner.wait_for(lambda: entities(planner) == ([1] * 5, [1] * 4))
+    planner.kept_image()
+    assert planner.predict(POKE).error_code == ErrorCode.NONE
+
+    assert planner.change_state("deactivate")
+    assert planner.predict(POKE).error_code == ErrorCode.NOT_ACTIVE
+    assert planner.change_state("cleanup")
+    assert planner.state() == "unconfigured"
+    planner.wait_for(lambda: entities(planner) == ([0] * 5, [0] * 4))
+    for state, command in (
+        ("unconfigured", "configure"),
+        ("inactive", "activate"),
+        ("active", "deactivate"),
+    ):
+        lines = [line for line in node.log.splitlines() if f"{state}" in line]
+        assert any(line.endswith(f"/fpt {command}") for line in lines), node.log
+    assert planner.change_state("shutdown")
+    assert planner.state() == "finalized"
+    assert planner.predict(POKE).error_code == ErrorCode.NOT_ACTIVE
+    assert node.stop() == 0
+
+
+def test_missing_checkpoint_then_a_good_one(start_node, tiny_checkpoint, tmp_path):
+    node, planner = start_node(checkpoint=tmp_path / "nowhere.safetensors")
+    assert not planner.change_state("configure")
+    assert planner.state() == "unconfigured"
+    assert "nowhere.safetensors" in node.log and "Traceback" not in node.log
+    assert "nowhere.safetensors" in planner.diagnostics()["last error"]
+
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(tiny_checkpoint.read_bytes()[:1000])
+    assert planner.set_parameter("checkpoint", str(broken)).successful
+    assert not planner.change_state("configure")
+    assert planner.state() == "unconfigured"
+    assert "broken.safetensors" in node.log and "Traceback" not in node.log
+
+    assert planner.set_parameter("checkpoint", str(tiny_checkpoint)).successful
+    assert planner.change_state("configure")
+    assert planner.change_state("activate")
+    planner.kept_image()
+    assert planner.predict(POKE).error_code == ErrorCode.NONE
+
+
+def test_device_that_is_not_there(start_node):
+    node, planner = start_node(device="cuda:99")
+    assert not planner.change_state("configure")
+    assert planner.state() == "unconfigured"
+    assert "cuda:99" in node.log and "Traceback" not in node.log
+
+
+def test_autostart_with_a_missing_checkpoint_stays_up(start_node, tmp_path, tiny_checkpoint):
+    node, planner = start_node(checkpoint=tiny_checkpoint)
+    process = NodeProcess("alone", tmp_path / "alone.log", checkpoint="/nowhere.pt", autostart=True)
+    planner.wait_for(lambda: "cannot configure" in process.log, timeout=60)
+    time.sleep(0.5)
+    assert process.alive
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "words"),
+    [
+        ("max_queries", -5, "max_queries"),
+        ("trigger", "sometimes", "must be one of pokes, image, both"),
+        ("grid", "[3]", "must be [columns, rows]"),
+    ],
+)
+def test_start_with_a_parameter_that_is_not_allowed(tmp_path, parameter, value, words):
+    node = NodeProcess("wrong", tmp_path / "wrong.log", **{parameter: value})
+    assert node.process.wait(60) == 1
+    assert words in node.log and "Traceback" not in node.log
+
+
+def resources(node):
+    process = Path(f"/proc/{node.pid}")
+    return len(os.listdir(process / "task")), len(os.listdir(process / "fd"))
+
+
+def test_three_cycles_leak_nothing(start_node):
+    node, planner = start_node()
+    seen = []
+    for _ in range(4):  # the first one warms up
+        for transition in ("configure", "activate"):
+            assert planner.change_state(transition)
+        planner.kept_image()
+        assert planner.predict(POKE).error_code == ErrorCode.NONE
+        for transition in ("deactivate", "cleanup"):
+            assert planner.change_state(transition)
+        planner.wait_for(lambda: entities(planner) == ([0] * 5, [0] * 4))
+        time.sleep(0.3)
+        seen.append((*resources(node), memory(node)))
+    threads, files, megabytes = zip(*seen, strict=True)
+    assert threads[1:] == (threads[1],) * 3
+    assert files[1:] == (files[1],) * 3
+    assert megabytes[3] - megabytes[1] < 20
+
+
+def memory(node):
+    """Resident megabytes."""
+    status = Path(f"/proc/{node.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_active_node_quietly(start_node, how):
+    node, planner = start_node(autostart=True)
+    planner.kept_image()
+    assert node.stop(how) == 0
+    assert "Traceback" not in node.log
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_loading_ends_the_node_quietly(tmp_path, tiny_checkpoint, how):
+    node = NodeProcess("early", tmp_path / "log", checkpoint=tiny_checkpoint, autostart=True)
+    end = time.monotonic() + 60
+    while "loading checkpoint" not in node.log and time.monotonic() < end:
+        time.sleep(0.01)
+    assert node.stop(how) == 0
+    assert "Traceback" not in node.log, node.log
