@@ -2,7 +2,7 @@
 
 Two sources, both in MuJoCo: Meta-World's robot tasks with their scripted experts
 (`metaworld_scenes`) and procedural table tops (`tabletop`). `python -m fpt_ros.simulation`
-writes a split; see `shards` for running it and `splits` for what is in which split.
+writes the data set; see `splits` for what is in which split.
 
 Data format
 -----------

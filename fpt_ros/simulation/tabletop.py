@@ -11,10 +11,11 @@ import numpy as np
 
 from fpt_ros.simulation import futures, looks
 from fpt_ros.simulation.camera import Camera
-from fpt_ros.simulation.loose import LOOSE, UNSEEN
+from fpt_ros.simulation.loose import LOOSE
 from fpt_ros.simulation.picture import Picture, take_picture
 from fpt_ros.simulation.rendering import Renderer
 from fpt_ros.simulation.things import BOX, FREE_JOINT, MECHANISMS, Spot
+from fpt_ros.simulation.unseen import UNSEEN
 
 TEXTURES, TEXTURE_SIDE = 6, 64
 PICTURES = 6

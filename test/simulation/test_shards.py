@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fpt_ros.simulation import flow, metaworld_scenes, shards, splits, things
-from fpt_ros.simulation.loose import UNSEEN
+from fpt_ros.simulation.unseen import UNSEEN
 
 
 @pytest.fixture(scope="module")
