@@ -7,14 +7,17 @@ install=$1
 build=${install/install/build}
 log=${install/install/log}
 
-# CMake refuses a virtual environment inside the source folder, so it sees the source through
-# this link, as src/fpt_ros of a workspace.
-mkdir -p "$build/src"
-ln -sfn ../.. "$build/src/fpt_ros"
+# CMake refuses a virtual environment inside the source folder, so it sees the package through
+# links in another folder, laid out as a workspace.
+source=$build/src/fpt_ros
+mkdir -p "$source"
+for entry in CMakeLists.txt package.xml LICENSE msg srv action fpt_ros launch config scripts; do
+    ln -sfn "$PWD/$entry" "$source/$entry"
+done
 
 rm -f "$install/.built"
 . scripts/env.sh
 colcon --log-level error --log-base "$log" build --symlink-install \
-    --paths "$build/src/fpt_ros" --build-base "$build" --install-base "$install" \
+    --paths "$source" --build-base "$build" --install-base "$install" \
     --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF
 touch "$install/.built"
