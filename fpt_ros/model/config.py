@@ -7,8 +7,8 @@ import json
 import math
 from typing import Any
 
-from fpt_ros.model.dinov2 import DINOV2_SIZES
-from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.dinov2 import DINOV2_SIZES, PATCH
+from fpt_ros.model.efficientnet import COARSEST_STRIDE
 
 SMALL_ENCODER = "efficientnet_lite0"
 ENCODERS = (*DINOV2_SIZES, SMALL_ENCODER)
@@ -70,10 +70,10 @@ class ModelConfig:
                 raise ValueError(
                     f"{name} is {value!r}: must be an integer from {low} to {high}{of}"
                 )
-        patch = EfficientNetLite0Encoder.stride if self.encoder == SMALL_ENCODER else 14
-        if self.image_size % patch:
+        step = COARSEST_STRIDE if self.encoder == SMALL_ENCODER else PATCH
+        if self.image_size % step:
             raise ValueError(
-                f"image_size is {self.image_size}: must be a multiple of {patch} for {self.encoder}"
+                f"image_size is {self.image_size}: must be a multiple of {step} for {self.encoder}"
             )
         self._check_number("flow_scale", above=0.0, allowed="a finite number above 0")
         self._check_number("horizon", above=-math.ulp(0.0), allowed="a finite number from 0")

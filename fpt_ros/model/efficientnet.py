@@ -28,6 +28,7 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 STEM_CHANNELS = 32
+COARSEST_STRIDE = 32
 # The last stage at each of the strides 4, 8, 16 and 32, and its channels.
 PYRAMID_STAGES = (1, 2, 4, 6)
 PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
@@ -154,11 +155,8 @@ class EfficientNetLite0Encoder(nn.Module):
     stride = 8
 
     def __init__(self, image_size: int = 160) -> None:
-        """``image_size``: side of the images in pixels; ValueError unless a multiple of 32."""
+        """``image_size``: side of the images in pixels, a multiple of 32 (see ``ModelConfig``)."""
         super().__init__()
-        if image_size < 32 or image_size % 32:
-            raise ValueError(f"image_size is {image_size}: must be a multiple of 32, at least 32")
-        self.image_size = image_size
         d = self.feature_channels
         self.trunk = EfficientNetLite0Trunk()
         self.join = TopDownJoin(d)
