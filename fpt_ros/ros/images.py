@@ -126,9 +126,7 @@ def _packed_samples(message: Image, layout: Layout) -> UInt8[np.ndarray, " n"]:
     """The samples as 8 bits each, without padding."""
     row_bytes = message.width * layout.channels * layout.sample_bytes
     buffer = np.frombuffer(message.data, np.uint8)
-    rows = np.lib.stride_tricks.as_strided(
-        buffer, (message.height, row_bytes), (message.step, 1), writeable=False
-    )
+    rows = np.lib.stride_tricks.as_strided(buffer, (message.height, row_bytes), (message.step, 1))
     rows = np.ascontiguousarray(rows)
     if layout.sample_bytes == 2:
         samples = rows.view(">u2" if message.is_bigendian else "<u2")

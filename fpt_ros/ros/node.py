@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rclpy.parameter import Parameter
 
     from fpt_ros.ros.inference import Inference
+    from fpt_ros.ros.predictions import Predictions
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 EXIT_PATIENCE = 10.0  # seconds for a running prediction to end
@@ -71,6 +72,7 @@ class FptNode(LifecycleNode):
         self._worker: Worker | None = None
         self._inference: Inference | None = None
         self._outputs: Outputs | None = None
+        self._predictions: Predictions | None = None
         self._inputs: Inputs | None = None
         self._requests = Services(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -121,9 +123,9 @@ class FptNode(LifecycleNode):
         result = super().on_activate(state)
         self._outputs.publish_model_info(self._inference.info)
         self.statistics.started = time.monotonic()
-        predictions = Predictions(self, self._inference, self._outputs)
-        self._inputs = Inputs(self, self._worker, predictions)
-        self._requests.open(self._worker, predictions)
+        self._predictions = Predictions(self, self._inference, self._outputs)
+        self._inputs = Inputs(self, self._worker, self._predictions)
+        self._requests.open(self._worker, self._predictions)
         self._enter("active", f"waiting for images on {self._inputs.image_topic}", "deactivate")
         return result
 
@@ -164,6 +166,9 @@ class FptNode(LifecycleNode):
         if self._inputs is not None:
             self._inputs.close()
             self._inputs = None
+        if self._predictions is not None:
+            self._predictions.close()
+            self._predictions = None
         if self._worker is not None:
             self._worker.clear()
         self._requests.close()

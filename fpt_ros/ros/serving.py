@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.task import Future
 
 from fpt_ros.msg import ErrorCode
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from fpt_ros.ros.predictions import Predictions
     from fpt_ros.ros.worker import Worker
 
-# More requests than any planner has in flight; each one that waits holds its message.
+# More requests than any planner has in flight; each one that waits holds its message. More are
+# answered with an error, which is why the middleware must not drop any (KEEP_ALL).
 MAX_WAITING = 100
 
 
@@ -34,6 +36,7 @@ class Services:
             PredictMotion,
             "~/predict_motion",
             self._on_predict_motion,
+            qos_profile=QoSProfile(history=HistoryPolicy.KEEP_ALL),
             # In the default group a request that waits would hold up parameters and lifecycle.
             callback_group=ReentrantCallbackGroup(),
         )

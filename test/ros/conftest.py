@@ -11,6 +11,7 @@ os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "LARGE_DATA"
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,17 +20,17 @@ from ros_harness import NodeProcess, Planner
 _numbers = itertools.count()
 
 
-@pytest.fixture
-def start_node(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> Iterator[Callable[..., tuple[NodeProcess, Planner]]]:
-    """Starts a node with these parameters and gives it with a planner in its namespace."""
+Start = Callable[..., tuple[NodeProcess, Planner]]
+
+
+@contextmanager
+def _starter(checkpoint: Path, folder: Path) -> Iterator[Start]:
     started: list[tuple[NodeProcess, Planner]] = []
 
     def start(**parameters: object) -> tuple[NodeProcess, Planner]:
         namespace = f"robot{next(_numbers)}"
-        parameters = {"checkpoint": tiny_checkpoint, **parameters}
-        node = NodeProcess(namespace, tmp_path / f"{namespace}.log", **parameters)
+        parameters = {"checkpoint": checkpoint, **parameters}
+        node = NodeProcess(namespace, folder / f"{namespace}.log", **parameters)
         planner = Planner(namespace)
         started.append((node, planner))
         if parameters.get("autostart"):
@@ -41,6 +42,22 @@ def start_node(
         planner.close()
         node.stop()
         print(node.log)
+
+
+@pytest.fixture
+def start_node(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts a node with these parameters and gives it with a planner in its namespace."""
+    with _starter(tiny_checkpoint, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_node_of_module(
+    tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
+    """As start_node, for a node that several tests use."""
+    with _starter(tiny_checkpoint, tmp_path_factory.mktemp("nodes")) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

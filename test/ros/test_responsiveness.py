@@ -1,0 +1,144 @@
+"""While a long prediction runs: parameters, lifecycle and other requests are answered."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+from ros_harness import scene
+
+from fpt_ros.msg import ErrorCode
+
+POKE = (40.0, 30.0, 12.0, -5.0)
+MANY = 300_000
+
+
+@pytest.fixture(scope="module")
+def robot(start_node_of_module):
+    return start_node_of_module(autostart=True, max_queries=MANY, image_cache=2)
+
+
+@pytest.fixture
+def ready(robot):
+    """A node that is active and has an image, and its planner."""
+    node, planner = robot
+    if planner.state() != "active":
+        assert planner.change_state("activate")
+    planner.kept_image()
+    return node, planner
+
+
+@pytest.fixture
+def busy(ready):
+    """A node that has just begun a prediction of many seconds, its planner, and the answer."""
+    node, planner = ready
+    points = np.random.default_rng(0).uniform(0, 63, (MANY, 2)).astype(np.float32)
+    future = planner.predict_async(POKE, x=points[:, 0], y=points[:, 1])
+    planner.wait_for(lambda: cpu(node) > 0.3)
+    return node, planner, future
+
+
+def cpu(node):
+    """Share of a core that the process used over the last tenth of a second."""
+    ticks = [0.0, 0.0]
+    for i in range(2):
+        fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks[i] = (int(fields[11]) + int(fields[12])) / 100
+        time.sleep(0.1)
+    return (ticks[1] - ticks[0]) / 0.1
+
+
+def timed(call):
+    start = time.monotonic()
+    call()
+    return time.monotonic() - start
+
+
+def test_parameters_and_lifecycle_answer_within_100_ms(busy):
+    _, planner, future = busy
+    planner.get_parameter("grid"), planner.state(), planner.set_parameter("horizon", 1.0)
+    delays = []
+    for i in range(20):
+        delays.append(timed(lambda: planner.get_parameter("grid")))
+        delays.append(timed(lambda i=i: planner.set_parameter("horizon", float(i))))
+        delays.append(timed(planner.state))
+    assert not future.done()
+    assert median(delays) < 0.1, delays
+    deactivation = timed(lambda: planner.change_state("deactivate"))
+    # One single call: its limit allows for other work on the machine.
+    assert deactivation < 0.3
+    planner.wait_for(future.done, timeout=2)
+    assert future.result().error_code == ErrorCode.CANCELED
+    assert "deactivated" in future.result().error_msg
+
+
+def test_cleanup_and_a_new_start_while_a_prediction_runs(busy):
+    _, planner, future = busy
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert planner.change_state(transition)
+    assert future.result().error_code == ErrorCode.CANCELED
+    planner.kept_image()
+    assert planner.predict(POKE, x=[1], y=[1]).error_code == ErrorCode.NONE
+
+
+def test_many_requests_at_once_are_all_answered(ready):
+    _, planner = ready
+    futures = [planner.predict_async(POKE) for _ in range(150)]
+    planner.wait_for(lambda: all(future.done() for future in futures), 60)
+    codes = [future.result().error_code for future in futures]
+    assert set(codes) == {ErrorCode.NONE, ErrorCode.TOO_LARGE}
+    assert codes.count(ErrorCode.NONE) >= 100
+    assert planner.predict(POKE).error_code == ErrorCode.NONE
+
+
+def test_answer_wakes_an_idle_executor(ready):
+    """Without anything else going on, the answer must not wait for the next timer."""
+    _, planner = ready
+    delays = [timed(lambda: planner.predict(POKE, x=[1], y=[1])) for _ in range(15)]
+    assert median(delays) < 0.2, delays
+
+
+def test_lack_of_memory_ends_the_request_only(ready):
+    node, planner = ready
+    assert planner.predict(POKE).error_code == ErrorCode.NONE
+    big = planner.kept_image_unasked(scene(1200, 1000))
+    used = int(Path(f"/proc/{node.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    unlimited = resource.prlimit(node.pid, resource.RLIMIT_AS)
+    # Turning this image into floating point numbers alone takes 14 MB.
+    resource.prlimit(node.pid, resource.RLIMIT_AS, (used + 8_000_000, unlimited[1]))
+    answer = planner.predict(POKE, x=[1], y=[1], stamp=big)
+    resource.prlimit(node.pid, resource.RLIMIT_AS, unlimited)
+    assert answer.error_code == ErrorCode.PREDICTION_FAILED, answer.error_msg
+    assert "memory" in answer.error_msg.lower()
+    status = planner.diagnostics()
+    assert status["level"] == 2
+    assert "memory" in status["last error"].lower()
+    assert planner.predict(POKE, x=[1], y=[1], stamp=big).error_code == ErrorCode.NONE
+
+
+def test_memory_stays_bounded(ready):
+    """Many images and large requests: what is kept is image_cache images, not more."""
+    node, planner = ready
+    points = np.random.default_rng(0).uniform(0, 63, (16384, 2)).astype(np.float32)
+    used = []
+    for _ in range(4):
+        for _ in range(5):
+            planner.kept_image(scene(640, 480))
+        planner.predict(POKE, x=points[:, 0], y=points[:, 1])
+        status = Path(f"/proc/{node.pid}/status").read_text()
+        used.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+    assert used[3] - used[1] < 30, used
+
+
+def test_signal_ends_the_busy_node_quietly(busy):
+    """The last test of this module: it ends its node."""
+    node, _, _ = busy
+    said, start = len(node.log), time.monotonic()
+    assert node.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - start < 8
+    assert "Traceback" not in node.log[said:]
