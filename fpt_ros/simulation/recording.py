@@ -23,7 +23,7 @@ from fpt_ros.simulation.metaworld_scenes import expert, fresh_env
 from fpt_ros.simulation.rendering import Renderer
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Bool, Float, Int, UInt8
 
 TASK = "drawer-close-v3"
 """One of the held-out tasks: no network of ours was trained on it."""
@@ -34,25 +34,38 @@ BASE, DRAWER = 0, 9
 """Addresses in qpos of the arm's first joint, and of the drawer's, behind the arm's nine."""
 REACH_FRAMES = 3
 """Frames that the arm-only poke looks ahead."""
+NAMED_LINKS = {
+    "drawer": "drawer_link",
+    "cabinet": "drawercase_link",
+    "gripper": "right_hand",
+    "upper arm": "right_l2",
+    "table": "tablelink",
+}
+"""Things whose motion a planner may ask about, and their bodies in the scene."""
+FAR = 80
+"""The far point of what is poked: this percentile of its pixels' distances from the poke."""
 
 
 @dataclass(frozen=True)
 class Poke:
-    """Something pushed in the first frame, and what truly happens then.
+    """Something pushed in one of the frames, and what truly happens then.
 
     position, displacement: (x, y) in pixels, the centre of the top-left pixel is (0, 0).
     flow: exact displacement of every pixel's point, in pixels.
+    points: pixels (x, y) of things whose motion one may ask about, by name.
     """
 
     name: str
-    position: tuple[float, float]
+    frame: int
+    position: tuple[int, int]
     displacement: tuple[float, float]
     flow: Float[np.ndarray, "h w 2"]
+    points: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """frames: RGB pictures. rate: frames a second. pokes: they belong to frame 0."""
+    """frames: RGB pictures. rate: frames a second."""
 
     frames: UInt8[np.ndarray, "t h w 3"]
     rate: float
@@ -100,41 +113,72 @@ def posed(model: mujoco.MjModel, qpos: np.ndarray) -> mujoco.MjData:
     return data
 
 
-def make_poke(
-    name: str, link: str, renderer: Renderer, camera: Camera, start: mujoco.MjData, end: Poses
-) -> Poke:
-    """A poke at the middle of a link's visible part, the scene going from `start` to `end`."""
-    model = renderer.model
+def true_flow(
+    renderer: Renderer, camera: Camera, start: mujoco.MjData, end: Poses
+) -> tuple[Float[np.ndarray, "h w 2"], Int[np.ndarray, "h w"]]:
+    """Every pixel's displacement when the scene goes from `start` to `end`, and its body."""
     depth, bodies = renderer.geometry(start, camera)
     rows, columns = np.indices(depth.shape)
     pixels = np.column_stack([columns.ravel(), rows.ravel()]) + 0.5
     points = camera.back_project(pixels, depth.ravel())
     moved = moved_points(points, bodies.ravel(), Poses.of(start), end)
     flow = (camera.project(moved)[0] - camera.project(points)[0]).reshape(*depth.shape, 2)
-    group = model.body_weldid[model.body(link).id]
-    seen = np.argwhere(model.body_weldid[bodies] == group)
-    row, column = seen[np.argmin(np.linalg.norm(seen - seen.mean(0), axis=1))]
-    dx, dy = flow[row, column]
-    return Poke(name, (float(column), float(row)), (float(dx), float(dy)), flow)
+    return flow, bodies
+
+
+def central_pixel(seen: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
+    """(x, y) of the marked pixel that is nearest to the middle of all."""
+    pixels = np.argwhere(seen)
+    row, column = pixels[np.argmin(np.linalg.norm(pixels - pixels.mean(0), axis=1))]
+    return int(column), int(row)
+
+
+def far_pixel(seen: Bool[np.ndarray, "h w"], point: tuple[int, int]) -> tuple[int, int]:
+    """(x, y) of a marked pixel far from `point`."""
+    pixels = np.argwhere(seen)[:, ::-1]
+    distance = np.linalg.norm(pixels - np.array(point), axis=1)
+    column, row = pixels[np.argmin(np.abs(distance - np.percentile(distance, FAR)))]
+    return int(column), int(row)
+
+
+def make_poke(
+    name: str, frame: int, thing: str, renderer: Renderer, camera: Camera,
+    start: mujoco.MjData, end: Poses,
+) -> Poke:  # fmt: skip
+    """A poke at the middle of a thing's visible part, the scene going from `start` to `end`."""
+    flow, bodies = true_flow(renderer, camera, start, end)
+    seen = {
+        label: bodies == renderer.model.body(link).id for label, link in NAMED_LINKS.items()
+    }
+    position = central_pixel(seen[thing])
+    points = {label: central_pixel(mask) for label, mask in seen.items()}
+    points[f"{thing}, far point"] = far_pixel(seen[thing], position)
+    dx, dy = flow[position[1], position[0]]
+    return Poke(name, frame, position, (float(dx), float(dy)), flow, points)
 
 
 def make_pokes(model: mujoco.MjModel, qpos: list[np.ndarray], camera: Camera) -> list[Poke]:
-    """The drawer pushed in by 6 cm; the arm as the expert soon moves it; the arm swung round."""
-    start = posed(model, qpos[0])
-    pushed, reached, swung = (qpos[0].copy() for _ in range(3))
+    """The drawer in and out, the arm as the expert soon moves it, the arm swung round."""
+    first, last = 0, len(qpos) - 1
+    pushed, reached, swung, pulled = (qpos[f].copy() for f in (first, first, last, last))
     pushed[DRAWER] += 0.06
     reached[:DRAWER] = qpos[REACH_FRAMES][:DRAWER]
     swung[BASE] -= 0.2
+    pulled[DRAWER] -= 0.08
     outcomes = [
-        ("push the drawer", "drawer_link", pushed),
-        ("lift the gripper", "hand", reached),
-        ("swing the arm", "hand", swung),
+        ("push the drawer", first, "drawer", pushed),
+        ("lift the gripper", first, "gripper", reached),
+        ("swing the arm", last, "gripper", swung),
+        ("pull the drawer", last, "drawer", pulled),
     ]
     with Renderer(model, camera.width, camera.height) as renderer:
         return [
-            make_poke(name, link, renderer, camera, start, Poses.of(posed(model, end)))
-            for name, link, end in outcomes
-        ]
+            make_poke(
+                name, frame, thing, renderer, camera,
+                posed(model, qpos[frame]), Poses.of(posed(model, end)),
+            )
+            for name, frame, thing, end in outcomes
+        ]  # fmt: skip
 
 
 def record(
@@ -182,7 +226,7 @@ def main() -> None:
     for index, picture in enumerate(recording.frames):
         cv2.imwrite(str(out / f"frame-{index:03d}.png"), picture[..., ::-1])
     for index, poke in enumerate(recording.pokes):
-        picture = with_poke(recording.frames[0], poke)
+        picture = with_poke(recording.frames[poke.frame], poke)
         cv2.imwrite(str(out / f"poke-{index}.png"), picture[..., ::-1])
         print(f"{poke.name}: at {poke.position}, moves by {np.round(poke.displacement, 2)}")
 

@@ -18,9 +18,9 @@ def test_frames_show_a_moving_scene_from_a_static_camera(recording):
 
 
 def test_pokes_say_where_their_own_point_goes(recording):
-    assert len({poke.name for poke in recording.pokes}) == 3
+    assert len({poke.name for poke in recording.pokes}) == 4
     for poke in recording.pokes:
-        column, row = map(int, poke.position)
+        column, row = poke.position
         np.testing.assert_allclose(poke.flow[row, column], poke.displacement)
         assert np.hypot(*poke.displacement) > 4
         assert 0.005 < (np.abs(poke.flow).max(2) > 1).mean() < 0.4
@@ -28,14 +28,22 @@ def test_pokes_say_where_their_own_point_goes(recording):
 
 def test_only_what_is_poked_moves(recording):
     """The drawer's pixels move with the drawer alone, the arm's with the arm alone."""
-    drawer, lifted, swung = (np.abs(poke.flow).max(2) > 0.5 for poke in recording.pokes)
-    assert not (drawer & (lifted | swung)).any()
+    moves = {poke.name: np.abs(poke.flow).max(2) > 0.5 for poke in recording.pokes}
+    assert not (moves["push the drawer"] & moves["lift the gripper"]).any()
+    assert not (moves["pull the drawer"] & moves["swing the arm"]).any()
+
+
+def test_named_points_lie_on_what_they_name(recording):
+    push = recording.pokes[0]
+    flows = {name: np.hypot(*push.flow[y, x]) for name, (x, y) in push.points.items()}
+    assert {name for name, length in flows.items() if length > 1} == {"drawer", "drawer, far point"}
+    assert len(set(push.points.values())) == len(push.points)
 
 
 def test_picture_after_the_arm_moved_agrees_with_its_flow():
     """The arm-only poke shows the arm of a later frame: colours found there are the same."""
     recording = record(width=160, height=120, seconds=0.5, rate=10.0)
-    _, gripper, _ = recording.pokes
+    gripper = recording.pokes[1]
     after = recording.frames[3].astype(float)
     rows, columns = np.nonzero(np.abs(gripper.flow).max(2) > 1)
     ends = np.column_stack([columns, rows]) + gripper.flow[rows, columns]
