@@ -17,16 +17,16 @@ import rclpy
 from ament_index_python import get_package_prefix
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from fpt_ros.msg import Poke, PokeArray, QueryPoints
+from fpt_ros.srv import PredictMotion
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.qos import QoSProfile
 from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fpt_ros.msg import Poke, PokeArray, QueryPoints
 from fpt_ros.ros.conversions import floats
-from fpt_ros.srv import PredictMotion
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME = "camera_optical_frame"

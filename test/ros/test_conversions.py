@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from fpt_ros.msg import MotionDistributions
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
-from fpt_ros.msg import MotionDistributions
 from fpt_ros.ros.conversions import (
     Motion,
     flow_to_message,

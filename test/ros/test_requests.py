@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from fpt_ros.msg import ErrorCode
 from ros_harness import FRAME, scene
 
-from fpt_ros.msg import ErrorCode
 from fpt_ros.predictor import Predictor
 from fpt_ros.ros.conversions import motion_from_message
 from fpt_ros.view import grid_points

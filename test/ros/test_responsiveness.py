@@ -10,9 +10,8 @@ from statistics import median
 
 import numpy as np
 import pytest
-from ros_harness import scene
-
 from fpt_ros.msg import ErrorCode
+from ros_harness import scene
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 MANY = 300_000

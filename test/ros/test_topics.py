@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from fpt_ros.msg import ModelInfo, MotionDistributions, Poke
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_harness import FRAME, image_message, scene
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import Marker, MarkerArray
 
-from fpt_ros.msg import ModelInfo, MotionDistributions, Poke
 from fpt_ros.ros.conversions import motion_from_message
 from fpt_ros.view import grid_points
 
