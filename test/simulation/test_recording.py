@@ -6,6 +6,10 @@ import pytest
 from fpt_ros.simulation.recording import record
 
 
+def named(recording, name):
+    return next(poke for poke in recording.pokes if poke.name == name)
+
+
 @pytest.fixture(scope="module")
 def recording():
     return record(width=160, height=120, seconds=1.0, rate=5.0)
