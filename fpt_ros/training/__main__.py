@@ -61,10 +61,11 @@ def main(arguments: list[str] | None = None) -> None:
         license="Apache-2.0",
     )
     model = FlowPokeTransformer(config)
-    warm_start(model.image_embedder.model.trunk)
-    trainer = Trainer(model, recipe, options.out, rank, world_size)
+    trainer = Trainer(model, recipe, options.out, rank)
     if options.resume:
         trainer.resume()
+    else:
+        warm_start(trainer.encoder.trunk)
     train = load_scenes(options.data / "train", rank, world_size)
     val = load_scenes(options.data / "val", rank, world_size, limit=VAL_PICTURES)
     trainer.run(train, val)

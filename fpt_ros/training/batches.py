@@ -66,7 +66,9 @@ def choose_poke(
     return int(rng.choice(moving[bodies[moving] == body]))
 
 
-def choose_pokes(scene: Scene, future: int, sampling: Sampling, rng: np.random.Generator):
+def choose_pokes(
+    scene: Scene, future: int, sampling: Sampling, rng: np.random.Generator
+) -> Int[np.ndarray, "L"]:
     """Indices [L] of a motion's pokes."""
     chosen = [
         rng.integers(scene.uniform)
@@ -77,7 +79,9 @@ def choose_pokes(scene: Scene, future: int, sampling: Sampling, rng: np.random.G
     return np.array(chosen)
 
 
-def choose_queries(scene: Scene, sampling: Sampling, rng: np.random.Generator):
+def choose_queries(
+    scene: Scene, sampling: Sampling, rng: np.random.Generator
+) -> tuple[Int[np.ndarray, "L n"], Float32[np.ndarray, "L n"]]:
     """Indices [L, n] of a motion's queries and their weights."""
     shape = (sampling.pokes, sampling.queries)
     uniform = rng.integers(scene.uniform, size=shape)
@@ -89,7 +93,9 @@ def choose_queries(scene: Scene, sampling: Sampling, rng: np.random.Generator):
     return np.where(take_body, on_body, uniform), weights
 
 
-def draw_motion(scene: Scene, sampling: Sampling, rng: np.random.Generator):
+def draw_motion(
+    scene: Scene, sampling: Sampling, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """One future with its pokes and queries, as the fields of ``Batch`` without ``m``."""
     future = int(rng.integers(len(scene.flows)))
     flow = scene.flows[future]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fpt_ros.training.metrics import Cases
 
 SIDE = 240
-GRID = 40
-PER_SET = 6
+GRID = 32
+PER_SET = 5
 
 
 def arrows(
@@ -34,18 +34,17 @@ def arrows(
     canvas = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     for start, step in zip(points, flow, strict=True):
         if np.linalg.norm(step) > MOVING:
-            tip = start + step
-            ends = [tuple(int(v) for v in np.round(at * SIDE)) for at in (start, tip)]
-            cv2.arrowedLine(canvas, *ends, colour, thickness, cv2.LINE_AA, tipLength=0.25)
-    return canvas
+            tail, tip = np.round(np.stack([start, start + step]) * SIDE).astype(int).tolist()
+            cv2.arrowedLine(canvas, tail, tip, colour, thickness, cv2.LINE_AA, tipLength=0.25)
+    return np.asarray(canvas, np.uint8)
 
 
 def heat(
     image: UInt8[np.ndarray, "s s 3"], lengths: Float[np.ndarray, "g g"], most: float
 ) -> UInt8[np.ndarray, "t t 3"]:
     """The picture under the predicted length of motion, black to yellow."""
-    level = np.clip(lengths / most * 255, 0, 255).astype(np.uint8)
-    level = cv2.resize(level, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    coarse = np.clip(lengths / most * 255, 0, 255).astype(np.uint8)
+    level = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     colours = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     grey = cv2.resize(image, (SIDE, SIDE)).mean(-1, keepdims=True)
     return (0.65 * colours + 0.35 * grey).astype(np.uint8)
@@ -67,7 +66,7 @@ def case_strip(model: FlowPokeTransformer, cases: Cases, index: int) -> UInt8[np
             arrows(image, points[poke], flow[poke], (255, 40, 40), 2),
             arrows(image, points, flow, (60, 230, 60)),
             arrows(image, points, mean[: len(points)], (255, 200, 0)),
-            heat(image, dense, np.linalg.norm(flow[poke])),
+            heat(image, dense, float(np.linalg.norm(flow[poke]))),
         ]
     )
 

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from fpt_ros.model import FlowPokeTransformer, save_checkpoint
+from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
 from fpt_ros.training.batches import Batch, Sampling, draw_batch
 from fpt_ros.training.distributed import average, average_number
 from fpt_ros.training.pair_loss import PairLoss
 from fpt_ros.training.validation import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Float
-    from torch import Tensor
 
     from fpt_ros.training.scenes import Scene
 
@@ -45,6 +47,9 @@ class Recipe:
     clip: float = 1.0
     pair_weight: float = 2.0
     ema: float = 0.999
+    first_noise: float = 0.015
+    """Noise on the targets at first; it falls to ``sampling.noise`` over most of the run. Points
+    that stay soon get so narrow a distribution that their noise drowns what moving ones teach."""
     seed: int = 0
     validate_every: int = 250
     bfloat16: bool = True
@@ -56,10 +61,13 @@ class Recipe:
             raise ValueError("steps and hours are both missing: one must say when to end")
 
 
-def ema_update(decay: float):
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def ema_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """For ``AveragedModel``: exponential average that follows closely in the first steps."""
 
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         now = min(decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(averaged, current, 1 - now)
 
@@ -75,19 +83,32 @@ class Trainer:
         recipe: Recipe,
         out: Path,
         rank: int = 0,
-        world_size: int = 1,
     ) -> None:
-        self.recipe, self.out, self.rank, self.world_size = recipe, out, rank, world_size
-        self.model = model.to(memory_format=torch.channels_last)
-        self.encoder = model.image_embedder.model
+        self.recipe, self.out, self.rank = recipe, out, rank
+        encoder = model.image_embedder.model
+        if not isinstance(encoder, EfficientNetLite0Encoder):
+            raise ValueError(
+                f"encoder is {model.config.encoder}: training needs efficientnet_lite0"
+            )
+        # The convolutions run faster with the channels innermost.
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model, self.encoder = model, encoder
         self.averaged = AveragedModel(self.model, multi_avg_fn=ema_update(recipe.ema))
-        self.pair_loss = PairLoss(self.encoder.pair_channels)
+        self.pair_loss = PairLoss(encoder.pair_channels)
         self.optimizer = torch.optim.AdamW(
-            self._parameter_groups(), betas=(0.9, 0.99), weight_decay=recipe.weight_decay
+            self._parameter_groups(),
+            betas=(0.9, 0.99),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self.step = 0
         self.seconds = 0.0
         out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def averaged_model(self) -> FlowPokeTransformer:
+        """The model with its weights averaged over the last steps: the one to use."""
+        return cast("FlowPokeTransformer", self.averaged.module)
 
     def _parameter_groups(self) -> list[dict]:
         rate = self.recipe.learning_rate
@@ -108,6 +129,12 @@ class Trainer:
         by_steps = self.step / self.recipe.steps if self.recipe.steps else 0.0
         by_time = self.seconds / (3600 * self.recipe.hours) if self.recipe.hours else 0.0
         return min(1.0, max(by_steps, by_time))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation added to the targets now."""
+        last = self.recipe.sampling.noise
+        return last * (self.recipe.first_noise / last) ** max(0.0, 1 - self.progress / 0.8)
 
     def _set_learning_rates(self) -> None:
         decay = 0.5 * (1 + math.cos(math.pi * self.progress))
@@ -137,7 +164,8 @@ class Trainer:
         """One step on scenes of this process; the losses' values."""
         # Drawn from the step's own seed, so that a resumed run goes on as if never interrupted.
         rng = np.random.default_rng((self.recipe.seed, self.rank, self.step))
-        batch = draw_batch(scenes, self.recipe.sampling, rng)
+        sampling = replace(self.recipe.sampling, noise=self.noise)
+        batch = draw_batch(scenes, sampling, rng)
         self._set_learning_rates()
         losses = self.losses(batch)
         total = losses["pair"] * self.recipe.pair_weight + losses.get("motion", 0.0)
@@ -149,12 +177,11 @@ class Trainer:
         return {name: loss.item() for name, loss in losses.items()}
 
     def _apply_gradients(self) -> None:
-        parameters = [*self.model.parameters(), *self.pair_loss.parameters()]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        average(gradients)
-        norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
-        if not norm.isfinite():
-            raise FloatingPointError(f"step {self.step}: the gradient's norm is {norm.item()}")
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        average(p.grad for p in parameters if p.grad is not None)
+        # Group by group: the transformer's steep gradients must not silence the encoder's.
+        for group in self.optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], self.recipe.clip, error_if_nonfinite=True)
         self.optimizer.step()
         self.averaged.update_parameters(self.model)
 
@@ -175,8 +202,8 @@ class Trainer:
 
     def _report(self, losses: dict[str, float], val: list[Scene]) -> None:
         began = time.monotonic()
-        measured = validate(self.averaged.module, self.pair_loss, val)
-        figures = {name: average_number(value) for name, value in measured.items()}
+        measured = validate(self.averaged_model, self.pair_loss, val)
+        figures = {f"val_{name}": average_number(value) for name, value in measured.items()}
         self.seconds += average_number(time.monotonic() - began)
         if self.rank > 0:
             return
@@ -200,8 +227,9 @@ class Trainer:
         }
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
-        os.replace(partial, self.out / "checkpoint.pt")
-        save_checkpoint(self.averaged.module, self.out / "model.safetensors")
+        partial.replace(self.out / "checkpoint.pt")
+        # Half precision is enough to ship: half the size, the same figures.
+        save_checkpoint(deepcopy(self.averaged_model).half(), self.out / "model.safetensors")
 
     def resume(self) -> None:
         """Go on where ``checkpoint.pt`` was saved."""

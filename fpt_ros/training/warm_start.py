@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from fpt_ros.model.efficientnet import EfficientNetLite0Trunk
+from fpt_ros.model.efficientnet import EfficientNetLite0Trunk, InvertedBottleneck
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -45,7 +45,7 @@ def warm_start(trunk: EfficientNetLite0Trunk) -> None:
     """Load the ImageNet weights into ``trunk``, batch normalisation folded."""
     weights = imagenet_weights()
     fold_batch_norm(trunk.stem, weights, "_conv_stem", "_bn0")
-    blocks = [block for stage in trunk.stages for block in stage]
+    blocks = [m for m in trunk.stages.modules() if isinstance(m, InvertedBottleneck)]
     for index, block in enumerate(blocks):
         name = f"_blocks.{index}"
         if block.expand is not None:

@@ -12,7 +12,6 @@ import torch
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint
 from fpt_ros.training.batches import Sampling
-from fpt_ros.training.scenes import load_scenes
 from fpt_ros.training.trainer import Recipe, Trainer
 
 SAMPLING = Sampling(images=4, motions=2, pokes=3, queries=8, pairs=32)
@@ -88,6 +87,22 @@ def test_the_schedule_warms_up_and_ends_at_zero(tmp_path):
     assert rates(100) == [0, 0, 0]
 
 
+def test_the_noise_on_the_targets_falls_and_then_stays(tmp_path):
+    trainer = make_trainer(tmp_path, steps=100, first_noise=0.015)
+    found = []
+    for trainer.step in (0, 40, 80, 100):
+        found.append(trainer.noise)
+    assert found == pytest.approx([0.015, (0.015 * 0.002) ** 0.5, 0.002, 0.002])
+
+
+def test_another_encoder_is_refused(tmp_path):
+    model = FlowPokeTransformer(
+        ModelConfig(encoder="dinov2_vits14", image_size=28, width=64, depth=1)
+    )
+    with pytest.raises(ValueError, match="encoder is dinov2_vits14: training needs"):
+        Trainer(model, Recipe(steps=1), tmp_path)
+
+
 def test_a_run_without_an_end_is_refused():
     with pytest.raises(ValueError, match="steps and hours are both missing"):
         Recipe()
@@ -107,7 +122,6 @@ def test_the_command_trains_in_two_processes_and_leaves_a_usable_model(toy_data,
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [3, 6]
-    assert {"no_poke", "one_poke", "one_poke_shuffled", "motion"} <= set(records[-1])
+    assert {"val_no_poke", "val_one_poke", "val_one_poke_shuffled", "motion"} <= set(records[-1])
     model = load_checkpoint(tmp_path / "model.safetensors", device="cpu")
     assert model.config.flow_scale == 20 and model.config.license == "Apache-2.0"
-    assert len(load_scenes(toy_data / "train", 0, 2)) == 20
