@@ -6,9 +6,11 @@ Callbacks only store or hand over, so the executor's one thread always answers a
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 import time
 import traceback
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import rclpy
@@ -213,8 +215,15 @@ class FptNode(LifecycleNode):
             self._worker.join(EXIT_PATIENCE)
 
 
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C reaches a launched node twice, from the terminal and from launch: heed the first."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the node until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGINT, _interrupt_once)
     rclpy.init(args=args)
     try:
         node = FptNode()
