@@ -1,127 +1,124 @@
-"""The launch file with the real launch_ros, where that is installed (the wheels have none)."""
+"""The launch file, run as a person runs it. ros2 and launch_ros come with an installed ROS only."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import signal
 import subprocess
-import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ros_harness import ROOT, Planner
+from ros_harness import Planner, image_message, scene
 
-pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed")
-
-LAUNCH_FILE = ROOT / "launch/fpt.launch.py"
-LAUNCH = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service = LaunchService()
-service.include_launch_description(
-    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None or shutil.which("ros2") is None,
+    reason="launch_ros and the ros2 command are not installed (there are no wheels of them)",
 )
-sys.exit(service.run())
-"""
+LAUNCH = ["ros2", "launch", "fpt_ros", "fpt.launch.py"]
 
 
-@pytest.fixture
-def launched(tmp_path):
-    """Launches the file with arguments; gives a planner and the log."""
-    started = []
+@contextmanager
+def launched(log: Path, **arguments: object) -> Iterator[subprocess.Popen]:
+    given = [f"{name}:={value}" for name, value in arguments.items()]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*LAUNCH, *given], stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C: to launch and the node at once
+        try:
+            status = process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        print(log.read_text())
+    assert status == 0
+    assert "process has finished cleanly" in log.read_text()
 
-    def launch(namespace, **arguments):
-        log = tmp_path / "launch.log"
-        given = [f"{name}:={value}" for name, value in arguments.items()]
-        command = [
-            sys.executable,
-            "-c",
-            LAUNCH,
-            str(LAUNCH_FILE),
-            f"namespace:={namespace}",
-            *given,
-        ]
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                command,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": path, "ROS_LOG_DIR": str(tmp_path)},
-            )
-        planner = Planner(namespace)
-        started.append((process, planner))
-        return process, planner, log
 
-    yield launch
-    for process, planner in started:
+@contextmanager
+def planner_in(namespace: str) -> Iterator[Planner]:
+    planner = Planner(namespace)
+    try:
+        yield planner
+    finally:
         planner.close()
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
 
 
-def test_every_argument_is_declared_with_a_description():
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
+def test_arguments_are_shown_with_their_meaning():
+    shown = subprocess.run([*LAUNCH, "--show-args"], capture_output=True, text=True, check=True)
+    for argument in (
+        *("params_file", "namespace", "image", "image_transport", "checkpoint", "device"),
+        *("autostart", "rviz", "use_sim_time", "log_level"),
+    ):
+        assert f"'{argument}':" in shown.stdout
+    assert "(no description given)" not in shown.stdout
 
-    description = PythonLaunchDescriptionSource(
-        str(LAUNCH_FILE)
-    ).try_get_launch_description_without_context()
-    arguments = {argument.name: argument for argument in description.get_launch_arguments()}
-    assert set(arguments) == {
-        "params_file",
-        "namespace",
-        "image",
-        "image_transport",
-        "checkpoint",
-        "device",
-        "autostart",
-        "use_sim_time",
-        "log_level",
-        "rviz",
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_node_starts_active_and_reads_the_image_topic_given(
+    transport: str, tiny_checkpoint: Path, tmp_path: Path
+):
+    namespace = f"launched_{transport}"
+    arguments = {
+        "namespace": namespace,
+        "image": "camera/image_raw",
+        "image_transport": transport,
+        "checkpoint": tiny_checkpoint,
+        "device": "cpu",
     }
-    for argument in arguments.values():
-        assert len(argument.description) > 10
-    for name in ("image_transport", "autostart", "use_sim_time", "log_level", "rviz"):
-        assert arguments[name].choices
+    with launched(tmp_path / "log", **arguments), planner_in(namespace) as planner:
+        planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+        assert planner.get_parameter("checkpoint") == str(tiny_checkpoint)
+        assert planner.get_parameter("image_transport") == transport
+        assert planner.get_parameter("grid") == [32, 24]  # from the parameters file
+        send_until_kept(planner, transport)
+        answer = planner.predict((10, 10, 5, 0), x=[1], y=[2])
+        assert answer.error_code == 0, answer.error_msg
 
 
-def test_launched_node_is_active_and_listens_to_the_remapped_image(launched, tiny_checkpoint):
-    process, planner, log = launched(
-        "left", checkpoint=tiny_checkpoint, image="camera/image_raw", device="cpu"
-    )
-    planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
-    planner.wait_for(lambda: planner.node.count_subscribers("camera/image_raw") == 1)
-    assert planner.node.count_subscribers("camera/camera_info") == 1
-    assert planner.node.count_publishers("motion") == 1
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
-    assert "Traceback" not in Path(log).read_text()
+def send_until_kept(planner: Planner, transport: str) -> None:
+    message, topic = image_message(scene(), planner.next_stamp()), "camera/image_raw"
+    if transport == "compressed":
+        message, topic = jpeg(message), "camera/image_raw/compressed"
+    while planner.predict(x=[1], y=[1]).error_code == 2:
+        planner.publish(topic, message)
+        time.sleep(0.1)
 
 
-def test_arguments_win_over_the_file_only_when_given(launched, tiny_checkpoint, tmp_path):
-    file = tmp_path / "mine.yaml"
-    file.write_text(
-        "/**:\n  ros__parameters:\n"
-        f"    checkpoint: {tiny_checkpoint}\n"
-        "    image_transport: compressed\n    device: nowhere\n    grid: [4, 2]\n"
-    )
-    _, planner, _ = launched("right", params_file=file, device="cpu", autostart="false")
-    planner.wait_for(lambda: planner.state() == "unconfigured", 60)
-    values = {name: planner.get_parameter(name) for name in ("image_transport", "device", "grid")}
-    assert values["image_transport"] == "compressed"
-    assert values["device"] == "cpu"
-    assert list(values["grid"]) == [4, 2]
-    assert planner.get_parameter("checkpoint") == str(tiny_checkpoint)
-    assert planner.get_parameter("autostart") is False
+def jpeg(message: object) -> object:
+    import cv2
+    from sensor_msgs.msg import CompressedImage
+
+    data = cv2.imencode(".jpg", scene())[1].tobytes()
+    return CompressedImage(header=message.header, format="jpeg", data=data)
 
 
-def test_argument_outside_its_choices_is_refused(tmp_path):
-    command = [sys.executable, "-c", LAUNCH, str(LAUNCH_FILE), "image_transport:=theora"]
-    environment = {**os.environ, "ROS_LOG_DIR": str(tmp_path)}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert result.returncode != 0
-    assert "theora" in result.stdout + result.stderr
+def test_without_autostart_the_node_waits_for_its_manager(tiny_checkpoint: Path, tmp_path: Path):
+    arguments = {"namespace": "managed", "checkpoint": tiny_checkpoint, "autostart": "false"}
+    with launched(tmp_path / "log", **arguments), planner_in("managed") as planner:
+        assert planner.state() == "unconfigured"
+        assert planner.change_state("configure")
+        assert planner.change_state("activate")
+        assert planner.state() == "active"
+
+
+def test_two_cameras_run_side_by_side(tiny_checkpoint: Path, tmp_path: Path):
+    with (
+        launched(tmp_path / "left.log", namespace="left", checkpoint=tiny_checkpoint),
+        launched(tmp_path / "right.log", namespace="right", checkpoint=tiny_checkpoint),
+        planner_in("left") as left,
+        planner_in("right") as right,
+    ):
+        for planner in (left, right):
+            planner.wait_for(lambda p=planner: p.state() == "active", 90, "the active state")
+        left.kept_image()
+        assert left.predict(x=[1], y=[1]).error_code == 0
+        assert right.predict(x=[1], y=[1]).error_code == 2  # no image on that side
