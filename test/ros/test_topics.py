@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -25,7 +24,6 @@ POKE = (40.0, 30.0, 12.0, -5.0)
 def listener(planner):
     """The planner, listening to motion, with the node's inputs as after its start."""
     subscription = planner.listen("motion", MotionDistributions)
-    planner.wait_for(lambda: planner.node.count_publishers("motion") > 0)
     planner.points([], [])
     planner.pokes()
     planner.wait_for_message("motion")
@@ -68,6 +66,7 @@ def test_query_points_replace_the_grid_until_they_are_empty(listener):
 def test_trigger_image_predicts_each_image_with_the_current_pokes(listener):
     assert listener.set_parameter("trigger", "image").successful
     listener.pokes(POKE)
+    time.sleep(0.3)  # two topics: the image may else overtake the pokes
     for seen in range(3):
         stamp = listener.image()
         message = listener.wait_for_message("motion", seen=seen)
@@ -118,7 +117,6 @@ def test_bad_message_is_refused_whole_and_counted(listener, send, reason):
 
 def test_flow_is_the_mean_on_the_grid(listener):
     subscription = listener.listen("flow", Image)
-    listener.wait_for(lambda: listener.node.count_publishers("flow") > 0)
     stamp = listener.kept_image()
     listener.pokes(POKE)
     flow = listener.wait_for_message("flow")
@@ -136,7 +134,6 @@ def test_flow_is_the_mean_on_the_grid(listener):
 
 def test_overlay_is_the_image_with_the_motion_on_it(listener):
     subscription = listener.listen("overlay", Image)
-    listener.wait_for(lambda: listener.node.count_publishers("overlay") > 0)
     stamp = listener.kept_image()
     listener.points([60], [50])
     listener.pokes((20, 20, 40, 0))
@@ -152,7 +149,6 @@ def test_overlay_is_the_image_with_the_motion_on_it(listener):
 
 def test_markers_project_with_the_camera_info(listener):
     subscription = listener.listen("markers", MarkerArray)
-    listener.wait_for(lambda: listener.node.count_publishers("markers") > 0)
     listener.camera_info(96, 64, focal=80.0)
     stamp = listener.kept_image()
     listener.points([60], [50])
@@ -212,26 +208,7 @@ def test_slow_predictions_are_made_on_the_newest_image_only(listener):
     assert len(listener.received["motion"]) == predicted
 
 
-def test_compressed_images(start_node):
-    _, planner = start_node(autostart=True, image_transport="compressed")
-    picture = cv2.resize(scene(), (120, 80))
-    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-    stamp = planner.compressed(jpeg)
-    planner.wait_for(lambda: planner.predict(POKE, x=[1], y=[1]).error_code == 0)
-    answer = planner.predict(POKE, x=[1], y=[1])
-    assert answer.motion.header.stamp == stamp
-    assert (answer.motion.image_width, answer.motion.image_height) == (120, 80)
-
-    planner.compressed(b"GIF89a")
-    planner.wait_for(lambda: planner.diagnostics()["messages refused"] == "1")
-    assert "neither jpeg nor png" in planner.diagnostics()["last refusal"]
-
-    broken = planner.compressed(jpeg[:40])
-    planner.wait_for(lambda: planner.predict(POKE, x=[1], y=[1], stamp=broken).error_code == 6)
-    assert planner.predict(POKE, x=[1], y=[1]).motion.header.stamp == stamp
-
-
-def test_image_with_a_wrong_byte_order_or_padding_is_the_same_picture(planner):
+def test_padded_rows_are_the_same_picture(planner):
     padded = np.pad(scene().reshape(64, -1), ((0, 0), (0, 5))).tobytes()
     plain = planner.kept_image()
     padded_stamp = planner.kept_image(step=3 * 96 + 5, data=padded)
