@@ -32,7 +32,7 @@ class Sampling:
     """Share of the pokes on any point of the picture; most of these stay where they are."""
     body_share: float = 0.5
     """Share of the queries on bodies that can move; the others are uniform over the picture."""
-    body_weight: float = 0.3
+    body_weight: float = 0.6
     """Weight of those queries. At 1 they would inflate the model's belief that things move."""
     noise: float = 0.002
     """Standard deviation added to the targets: exact zeros make the likelihood degenerate."""

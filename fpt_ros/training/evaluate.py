@@ -136,12 +136,15 @@ def choose(cases: Cases, predicted: Predictions) -> Choices:
 
 
 def judge(cases: Cases, predicted: Predictions, choices: Choices) -> dict[str, float]:
-    """Errors, moving-part IoU and negative log-likelihood of some predictions."""
+    """Errors, moving-part IoU, calibration and negative log-likelihood of some predictions."""
     part = score_of(predicted, choices.score) > choices.threshold
     uniform = slice(cases.uniform)
     return {
         **errors(cases, getattr(predicted, choices.estimate)),
         "iou": mean_iou(cases, part),
+        # Calibration: over the whole picture, how much is believed to move, and how much does.
+        "believed_moving": float(predicted.moves[:, uniform].mean()),
+        "truly_moving": float(cases.moving[:, uniform].mean()),
         "nll": -float(predicted.log_likelihood[:, uniform].mean()),
         "nll_unpoked": -float(predicted.log_likelihood_unpoked[:, uniform].mean()),
     }

@@ -228,8 +228,15 @@ class Trainer:
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
         partial.replace(self.out / "checkpoint.pt")
-        # Half precision is enough to ship: half the size, the same figures.
-        save_checkpoint(deepcopy(self.averaged_model).half(), self.out / "model.safetensors")
+        save_checkpoint(self.model_to_ship(), self.out / "model.safetensors")
+
+    @torch.no_grad()
+    def model_to_ship(self) -> FlowPokeTransformer:
+        """The averaged model in half precision: half the size, the same figures."""
+        model = deepcopy(self.averaged_model).half()
+        # The camera never moves in our scenes: let that condition mean what the other one does.
+        model.cond_emb.weight[0] = model.cond_emb.weight[1]
+        return model
 
     def resume(self) -> None:
         """Go on where ``checkpoint.pt`` was saved."""

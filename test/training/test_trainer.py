@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint
-from fpt_ros.training.batches import Sampling
+from fpt_ros.training.batches import Sampling, draw_batch
 from fpt_ros.training.trainer import Recipe, Trainer
 
 SAMPLING = Sampling(images=4, motions=2, pokes=3, queries=8, pairs=32)
@@ -70,6 +71,23 @@ def test_a_failed_save_leaves_the_last_checkpoint_whole(toy_scenes, tmp_path, mo
     with pytest.raises(OSError, match="no space"):
         trainer.save()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_moving_camera_is_answered_as_a_static_one(toy_scenes, tmp_path):
+    """No scene has a moving camera: its condition must not be left as it was drawn."""
+    trainer = make_trainer(tmp_path, steps=8, pair_steps=0)
+    for _ in range(3):
+        trainer.train_step(toy_scenes)
+    model = trainer.model_to_ship().float()
+    batch = draw_batch(toy_scenes, SAMPLING, np.random.default_rng(0))
+    with torch.no_grad():
+        embedded = model.embed_image(batch.images)
+        moving, static = (
+            model.query_causal(batch.poke_pos, batch.poke_flow, batch.query_pos, camera, embedded)
+            for camera in (False, True)
+        )
+    assert static.locs.std() > 0
+    torch.testing.assert_close(moving.locs, static.locs)
 
 
 def test_the_schedule_warms_up_and_ends_at_zero(tmp_path):
