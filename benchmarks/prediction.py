@@ -35,7 +35,7 @@ def main() -> None:
         torch.nn.init.normal_(layer.ffn_down.weight, std=0.02)
     predictor = Predictor(model.to(device, resolve_dtype(arguments.dtype, arguments.device)))
 
-    rng = np.random.default_rng(0)
+    rng, runs = np.random.default_rng(0), arguments.runs
     image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
     poke = np.array([[300.0, 200.0, 20.0, -10.0]])
     points = {n: rng.uniform((80, 0), (559, 479), (n, 2)) for n in QUERIES}
@@ -46,14 +46,14 @@ def main() -> None:
         return predictor.predict(predictor.embed(image), poke, points[n])
 
     progress = tqdm(total=2 + 3 * len(QUERIES), unit="figure", leave=False)
-    rows = [("read the transformer's weights once", read_weights(model, arguments.runs))]
+    rows = [("read the transformer's weights once", read_weights(model, runs))]
     progress.update()
-    rows.append(("embed an image", median_time(lambda: predictor.embed(image), arguments.runs)))
+    rows.append(("embed an image", median_time(lambda: predictor.embed(image), runs)))
     progress.update()
     for n in QUERIES:
-        cached = median_time(lambda n=n: predictor.predict(context, poke, points[n]), arguments.runs)
+        cached = median_time(lambda n=n: predictor.predict(context, poke, points[n]), runs)
         progress.update()
-        whole = median_time(lambda n=n: plain(n), max(1, arguments.runs // 3))
+        whole = median_time(lambda n=n: plain(n), max(1, runs // 3))
         progress.update()
         apart = (predictor.predict(context, poke, points[n]).locs - plain(n).locs).abs().max()
         side = context.view.sides[0]
@@ -63,8 +63,9 @@ def main() -> None:
         progress.update()
     progress.close()
 
-    print(f"{arguments.encoder}, {predictor.info.parameters / 1e6:.1f} M parameters, random weights")
-    print(f"{predictor.info.device}, {predictor.info.dtype}, {torch.get_num_threads()} threads")
+    info = predictor.info
+    print(f"{arguments.encoder}, {info.parameters / 1e6:.1f} M parameters, random weights")
+    print(f"{info.device}, {info.dtype}, {torch.get_num_threads()} threads")
     for name, seconds in rows:
         print(f"{name:50}" + ("" if seconds is None else f"{1000 * seconds:9.1f} ms"))
 

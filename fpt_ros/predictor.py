@@ -12,7 +12,7 @@ import torch
 
 from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
 from fpt_ros.model.linear import pack_linears
-from fpt_ros.view import FITS, View, check_pokes, check_points, grid_points
+from fpt_ros.view import FITS, View, check_points, check_pokes, grid_points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -114,7 +114,9 @@ class Predictor:
         """
         model = load_checkpoint(source, device, dtype, allow_download)
         if compile:
-            model.image_embedder.model.compile()
+            # Freezing lets the compiler pack the weights; it is made for CPUs.
+            options = {"freezing": True} if model.device.type == "cpu" else None
+            model.image_embedder.model.compile(options=options)
         return cls(model, fit)
 
     @property

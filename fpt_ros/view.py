@@ -10,7 +10,6 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -65,9 +64,7 @@ class View:
         """Displacements in pixels to the model's unit."""
         return flow / np.asarray(self.sides)
 
-    def square(
-        self, image: UInt8[Tensor, "h w 3"], size: int
-    ) -> Float[Tensor, "1 3 size size"]:
+    def square(self, image: UInt8[Tensor, "h w 3"], size: int) -> Float[Tensor, "1 3 size size"]:
         """The view as the model takes it: values in [-1, 1], resized with antialiasing."""
         left, top = self.corner
         width, height = self.sides

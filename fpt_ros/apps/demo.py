@@ -31,9 +31,12 @@ from fpt_ros.apps.outcomes import table
 from fpt_ros.apps.planner import Answer, Planner
 from fpt_ros.apps.scenes import IMAGE_TOPIC, Push, Scene, photo_scene, recorded_scene
 from fpt_ros.drawing import draw_flow
+from fpt_ros.ros.images import compressed_to_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sensor_msgs.msg import CompressedImage
 
 NAMESPACE = "/fpt_demo"
 RECORDING = "recordings/drawer"
@@ -126,7 +129,7 @@ def run(scene: Scene, out: Path, checkpoint: str) -> list[Answer]:
                 answer = planner.ask(frame, push)
                 answers.append(answer)
                 name = f"{len(answers)}_{re.sub(r'[^a-z0-9]+', '_', push.title.lower())}"
-                save_pictures(out, name, push, answer)
+                save_pictures(out / name, frame, push, answer)
                 now = time.time_ns()
                 write(f"{NAMESPACE}{IMAGE_TOPIC.removeprefix('/camera')}", frame, now)
                 write(f"{NAMESPACE}/pokes", answer.pokes, now)
@@ -137,7 +140,7 @@ def run(scene: Scene, out: Path, checkpoint: str) -> list[Answer]:
         rclpy.try_shutdown()
 
 
-def play(planner: Planner, scene: Scene) -> Iterator[tuple]:
+def play(planner: Planner, scene: Scene) -> Iterator[tuple[CompressedImage, Push]]:
     """Show the frames at their pace; give those that pushes are about, with the push."""
     pushes = list(scene.pushes)
     for i, frame in enumerate(tqdm(scene.frames, f"playing {scene.name}", unit="frame")):
@@ -156,7 +159,10 @@ def node_process(log: Path, checkpoint: str) -> Iterator[subprocess.Popen]:
     command = [sys.executable, str(executable), "--ros-args", "-r", f"__ns:={NAMESPACE}", *settings]
     with log.open("w") as file:
         process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
     try:
         yield process
@@ -185,15 +191,16 @@ def wait_until_active(planner: Planner, process: subprocess.Popen, log: Path) ->
     planner.spin_for(0.5)  # its publishers need a moment to find us
 
 
-def save_pictures(out: Path, name: str, push: Push, answer: Answer) -> None:
+def save_pictures(path: Path, frame: CompressedImage, push: Push, answer: Answer) -> None:
     """The node's overlay (mixtures at the query points) and its dense flow in colours."""
     shape = answer.overlay.height, answer.overlay.width, 3
     overlay = np.frombuffer(answer.overlay.data, np.uint8).reshape(shape)
-    cv2.imwrite(str(out / f"{name}.overlay.png"), overlay[..., ::-1])
+    cv2.imwrite(f"{path}.overlay.png", overlay[..., ::-1])
+    image = compressed_to_rgb(frame)
     flow = np.frombuffer(answer.flow.data, np.float32)
     flow = flow.reshape(answer.flow.height, answer.flow.width, 2)
-    picture = draw_flow(overlay, flow, push.poke[None])
-    cv2.imwrite(str(out / f"{name}.flow.png"), picture[..., ::-1])
+    picture = draw_flow(image, flow, push.poke[None])
+    cv2.imwrite(f"{path}.flow.png", picture[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -52,9 +52,7 @@ def main() -> None:
 def compressed(frame: UInt8[np.ndarray, "h w 3"], header: Header) -> CompressedImage:
     """RGB to JPEG, labelled as image_transport does."""
     data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return CompressedImage(
-        header=header, format="rgb8; jpeg compressed bgr8", data=data.tobytes()
-    )
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data.tobytes())
 
 
 def camera_info(width: int, height: int, header: Header) -> CameraInfo:

@@ -93,7 +93,7 @@ def save_checkpoint(model: FlowPokeTransformer, path: str | Path) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(state, unfinished, metadata={"format": "pt", CONFIG_KEY: model.config.to_json()})
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -114,7 +114,7 @@ def resolve_device(device: str) -> torch.device:
         raise ValueError(f"device is {device!r}: must be auto, cpu, cuda or cuda:N")
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise ValueError(f"device is {device!r}: torch {torch.__version__} sees {count} CUDA devices")
+        raise ValueError(f"device is {device!r}: this PyTorch sees {count} CUDA devices")
     return found
 
 
@@ -163,21 +163,21 @@ def _locate_on_hub(source: str, allow_download: bool) -> tuple[Path, str]:
         raise CheckpointError(
             f"checkpoint {source!r} needs the Python package huggingface_hub"
         ) from error
-    file = {"repo_id": parts["repo"], "filename": parts["file"], "revision": parts["revision"]}
+    repo, file, revision = parts["repo"], parts["file"], parts["revision"]
     try:
-        path = hf_hub_download(**file, local_files_only=True)
+        path = hf_hub_download(repo, file, revision=revision, local_files_only=True)
     except LocalEntryNotFoundError as missing:
         if not allow_download:
             raise CheckpointError(
                 f"checkpoint {source!r} is not in the local hub cache: allow the download "
-                f"(allow_download), or run: hf download {parts['repo']} {parts['file']}"
-                + (f" --revision {parts['revision']}" if parts["revision"] else "")
+                f"(allow_download), or run: hf download {repo} {file}"
+                + (f" --revision {revision}" if revision else "")
             ) from missing
         try:
-            path = hf_hub_download(**file)
+            path = hf_hub_download(repo, file, revision=revision)
         except (HfHubHTTPError, OSError, ValueError) as error:
             raise CheckpointError(f"checkpoint {source!r} cannot be downloaded: {error}") from error
-    if parts["repo"] == RELEASED_REPOSITORY:
+    if repo == RELEASED_REPOSITORY:
         _say_released_license()
         return Path(path), RELEASED_LICENSE
     return Path(path), ""
@@ -219,7 +219,7 @@ def _read_released(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         raise CheckpointError(f"{path} is not a whole torch file: {error}") from error
     if not isinstance(content, Mapping) or not isinstance(content.get("model"), Mapping):
         keys = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content)
-        raise CheckpointError(f"{path}: must hold a dict whose entry 'model' is a state dict: {keys}")
+        raise CheckpointError(f"{path}: no dict whose entry 'model' is a state dict: {keys}")
     state = dict(content["model"])
     for name, value in state.items():
         if not isinstance(value, Tensor):

@@ -87,7 +87,8 @@ class DinoV2Encoder(nn.Module):
             # rounding, in place of a size: the sampling positions differ slightly.
             factor = (grid + 0.1) / TABLE_GRID
             table = F.interpolate(table, scale_factor=(factor, factor), mode="bicubic")
-        return torch.cat([self.pos_embed[:, :1].float(), rearrange(table, "1 d h w -> 1 (h w) d")], 1)
+        patches = rearrange(table, "1 d h w -> 1 (h w) d")
+        return torch.cat([self.pos_embed[:, :1].float(), patches], 1)
 
 
 class PatchEmbed(nn.Module):

@@ -7,7 +7,7 @@ see every image token. So a poke's keys and values never change, whatever is ask
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -111,9 +111,7 @@ class Layer(nn.Module):
         norms = (self.self_norm, self.cross_norm, self.ffn_norm)
         return torch.stack([norm.gain(condition) for norm in norms])
 
-    def image_keys_values(
-        self, tokens: Float[Tensor, "b n d"], rotation: Rotation
-    ) -> KeysValues:
+    def image_keys_values(self, tokens: Float[Tensor, "b n d"], rotation: Rotation) -> KeysValues:
         """The image's side of the cross-attention."""
         keys, values = _split_heads(self.cross_kv(tokens), 2)
         return KeysValues(_normalise(keys, self.cross_scale, rotation), values)
@@ -168,11 +166,13 @@ class Transformer(nn.Module):
     ) -> list[KeysValues]:
         """Each layer's keys and values of the image: all that the layers need of it."""
         rotation = self.pos_emb(pos)
-        return [layer.image_keys_values(tokens, rotation) for layer in self.layers]
+        layers = cast("list[Layer]", list(self.layers))
+        return [layer.image_keys_values(tokens, rotation) for layer in layers]
 
     def gains(self, conditions: Float[Tensor, "c w"]) -> Float[Tensor, "depth 3 c w"]:
         """Every norm's gain under each condition."""
-        return torch.stack([layer.gains(conditions) for layer in self.layers])
+        layers = cast("list[Layer]", list(self.layers))
+        return torch.stack([layer.gains(conditions) for layer in layers])
 
     def forward(
         self,

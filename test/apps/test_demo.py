@@ -1,4 +1,4 @@
-"""The demo as a user runs it: the real node as a process, over DDS, with pictures and a bag left."""
+"""The demo as a user runs it: the real node as a process, over DDS; pictures and a bag left."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def test_a_folder_that_is_not_a_demo_s_is_left_alone(tmp_path):
 
 
 def test_a_bag_keeps_what_was_written(tmp_path):
+    from fpt_ros.msg import Poke, PokeArray
     from std_msgs.msg import Header
 
     from fpt_ros.apps.bags import write_bag
-    from fpt_ros.msg import Poke, PokeArray
 
     message = PokeArray(header=Header(frame_id="camera"), pokes=[Poke(x=1.0, dy=-2.0)])
     with write_bag(tmp_path / "bag") as write:

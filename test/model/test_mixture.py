@@ -118,9 +118,7 @@ def test_probability_within_matches_quadrature(radius):
         (50.0, 50.0, 0.0, (3.0, 0.0)),
     ],
 )
-def test_probability_and_distance_of_sharp_and_flat_normals_match_a_large_sample(
-    s1, s2, rho, mean
-):
+def test_probability_and_distance_of_sharp_and_flat_normals_match_a_large_sample(s1, s2, rho, mean):
     mixture = narrow(rho, s1, s2, mean)
     flow = mixture.sample(400_000, torch.Generator().manual_seed(1))
     centre = torch.zeros(2, dtype=torch.float64)

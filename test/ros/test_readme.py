@@ -1,0 +1,63 @@
+"""The README's Python examples run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from ros_harness import NodeProcess, Planner, scene
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def example(part: str) -> str:
+    """The README's Python block that contains `part`."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (found,) = [block for block in blocks if part in block]
+    return found
+
+
+def run(code: str, folder: Path) -> str:
+    """What the code prints as a program of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_planner_s_example(tiny_checkpoint, tmp_path):
+    node = NodeProcess("", tmp_path / "node.log", checkpoint=tiny_checkpoint, autostart=True)
+    planner = Planner("")
+    planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+    planner.kept_image(scene(640, 480))
+    printed = run(example("PredictMotion.Request"), tmp_path)
+    assert len(re.findall(r"-?\d+\.\d*", printed)) == 4  # two points, dx and dy
+    planner.close()
+    assert node.stop() == 0
+
+
+def test_the_library_s_example(tmp_path):
+    blocks = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.jpg"), cv2.resize(blocks, (640, 480)))
+    printed = run(example("Predictor.from_checkpoint"), tmp_path)
+    assert printed.count("tensor") == 3
+
+
+def test_the_torch_hub_example(tmp_path):
+    code = example("torch.hub.load").replace("path/to/fpt_ros", str(ROOT))
+    assert run(f"import torch\n{code}\nprint(model.config.encoder)", tmp_path).strip()
+
+
+@pytest.mark.parametrize(
+    "link", ["docs/pictures/push_the_drawer.png", "fpt_ros/weights/MODEL_CARD.md"]
+)
+def test_what_the_readme_links_to_is_there(link):
+    assert link in (ROOT / "README.md").read_text()
+    assert (ROOT / link).is_file()
