@@ -57,9 +57,7 @@ def test_interface_is_generated_and_every_field_explained(path: Path):
 
 
 def test_package_xml_declares_every_ros_package_that_is_imported():
-    declared = {
-        element.text for element in PACKAGE if element.tag in ("depend", "exec_depend")
-    }
+    declared = {element.text for element in PACKAGE if element.tag in ("depend", "exec_depend")}
     ros = {*get_packages_with_prefixes(), "launch", "launch_ros", "cv_bridge"} - {"fpt_ros"}
     used = set().union(*(imported(path) for path in sources("fpt_ros/ros", "launch")))
     assert used & ros <= declared
@@ -70,6 +68,19 @@ def test_every_executable_is_where_ros2_run_looks():
     names = {path.name for path in (ROOT / "scripts/nodes").iterdir()}
     assert "fpt_node" in names
     assert {path.name for path in folder.iterdir() if os.access(path, os.X_OK)} == names
+
+
+def test_node_without_pytorch_says_how_to_install_it(tmp_path: Path):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    node = Path(get_package_prefix("fpt_ros"), "lib/fpt_ros/fpt_node")
+    command = [sys.executable, str(node), "--ros-args", "-p", "autostart:=true"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        said = next(line for line in process.stderr if "cannot configure" in line)
+        process.terminate()
+    assert "pip install torch einops safetensors" in said
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from fpt_ros.ros.predictions import Predictions
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+# rosdep cannot install these everywhere.
+INSTALL_HINT = ". On a robot: python3 -m pip install torch einops safetensors"
 EXIT_PATIENCE = 10.0  # seconds for a running prediction to end
 
 
@@ -109,8 +111,9 @@ class FptNode(LifecycleNode):
 
             self._inference = Inference(self.settings, self.statistics)
         except (ValueError, OSError, ImportError) as error:
-            self.statistics.error("failures", str(error))
-            self.get_logger().error(f"cannot configure with checkpoint '{checkpoint}': {error}")
+            reason = f"{error}{INSTALL_HINT if isinstance(error, ImportError) else ''}"
+            self.statistics.error("failures", reason)
+            self.get_logger().error(f"cannot configure with checkpoint '{checkpoint}': {reason}")
             return FAILURE
         self._outputs = Outputs(self)
         self._worker = Worker(self.fail)
