@@ -10,7 +10,7 @@ if [ "$ROS_DISTRO" = jazzy ]; then _fpt_suffix=; fi
 _fpt_venv=$_fpt_root/.venv$_fpt_suffix
 _fpt_prefix=$_fpt_root/install$_fpt_suffix/fpt_ros
 
-if [ ! -f "$_fpt_venv/bin/activate" ]; then
+if [ ! -f "$_fpt_venv/.ready" ]; then
     echo "scripts/env.sh: no $_fpt_venv yet: run 'make build ROS_DISTRO=$ROS_DISTRO' first" >&2
     return 1
 fi
