@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from copy import copy
 from typing import TYPE_CHECKING
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -40,7 +41,7 @@ class Inputs:
                 message_type,
                 topic,
                 callback,
-                qos,
+                copy(qos),  # overrides are written into it
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             for message_type, topic, callback, qos in (

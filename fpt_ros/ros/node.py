@@ -219,14 +219,16 @@ class FptNode(LifecycleNode):
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C reaches a launched node twice, from the terminal and from launch: heed the first."""
-    signal.signal(number, signal.SIG_IGN)
+    """Heed the first signal: Ctrl-C reaches a launched node from the terminal and from launch."""
+    for ends in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ends, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the node until Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGINT, _interrupt_once)
+    """Run the node until Ctrl-C or SIGTERM, which also end the loading of a model."""
+    for ends in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ends, _interrupt_once)
     rclpy.init(args=args)
     try:
         node = FptNode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -50,7 +51,7 @@ class Outputs:
             topic: node.create_lifecycle_publisher(
                 message_type,
                 topic,
-                qos,
+                copy(qos),  # overrides are written into it
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             for topic, (message_type, qos) in TYPES.items()

@@ -217,7 +217,7 @@ def _allowed(field: dataclasses.Field[Any]) -> str:
     if field.metadata["choices"]:
         return ", ".join(field.metadata["choices"])
     if field.metadata["minimum"] is not None:
-        return f"{field.metadata['minimum']:g} to {field.metadata['maximum']:g}"
+        return f"{field.metadata['minimum']:.0f} to {field.metadata['maximum']:.0f}"
     return ""
 
 
@@ -228,7 +228,7 @@ def markdown_table() -> str:
         cells = (
             f"`{name}`",
             f"`{yaml_value(field.default)}`",
-            _allowed(field) or "any",
+            _allowed(field) or ("true, false" if isinstance(field.default, bool) else "see right"),
             field.metadata["when"],
             field.metadata["description"],
         )

@@ -27,8 +27,8 @@ Start = Callable[..., tuple[NodeProcess, Planner]]
 def _starter(checkpoint: Path, folder: Path) -> Iterator[Start]:
     started: list[tuple[NodeProcess, Planner]] = []
 
-    def start(**parameters: object) -> tuple[NodeProcess, Planner]:
-        namespace = f"robot{next(_numbers)}"
+    def start(namespace: str = "", **parameters: object) -> tuple[NodeProcess, Planner]:
+        namespace = namespace or f"robot{next(_numbers)}"
         parameters = {"checkpoint": checkpoint, **parameters}
         node = NodeProcess(namespace, folder / f"{namespace}.log", **parameters)
         planner = Planner(namespace)

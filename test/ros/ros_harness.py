@@ -38,9 +38,13 @@ SETTLING = 0.3
 class NodeProcess:
     """The installed executable with parameters, in a namespace of its own."""
 
-    def __init__(self, namespace: str, log: Path, **parameters: object) -> None:
+    def __init__(
+        self, namespace: str, log: Path, params_file: Path | None = None, **parameters: object
+    ) -> None:
         executable = Path(get_package_prefix("fpt_ros")) / "lib/fpt_ros/fpt_node"
         command = [str(executable), "--ros-args", "-r", f"__ns:=/{namespace}"]
+        if params_file is not None:
+            command += ["--params-file", str(params_file)]
         for name, value in parameters.items():
             command += ["-p", f"{name}:={str(value).lower() if value in (True, False) else value}"]
         self._log = log

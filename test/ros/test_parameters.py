@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rclpy.qos import ReliabilityPolicy
 from ros_harness import ROOT
 
 from fpt_ros.ros.conversions import motion_from_message
@@ -37,10 +38,18 @@ def test_every_parameter_is_described(planner):
             assert ranges[0].to_value == field.metadata["maximum"]
 
 
-def test_image_quality_of_service_can_be_overridden(planner):
-    descriptors = planner.describe_parameters()
-    assert "qos_overrides./shared/image.subscription.reliability" in descriptors
-    assert "qos_overrides./shared/motion.publisher.depth" in descriptors
+def test_quality_of_service_can_be_overridden(start_node, tmp_path):
+    file = tmp_path / "reliable.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    qos_overrides:\n      /camera/image:\n"
+        "        subscription:\n          reliability: reliable\n          depth: 3\n"
+    )
+    _, planner = start_node(namespace="camera", params_file=file, autostart=True)
+    (image,) = planner.node.get_subscriptions_info_by_topic("/camera/image")
+    assert image.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    (info,) = planner.node.get_subscriptions_info_by_topic("/camera/camera_info")
+    assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    planner.kept_image()
 
 
 def test_parameters_file_says_the_same():
