@@ -37,6 +37,7 @@ lint: $(venv)/.ready
 	$(in_environment) ruff check . && mypy
 
 test: build lint
+	@scripts/need_osmesa.sh
 	$(in_environment) python -m pytest $(TESTS)
 
 demo: build

@@ -35,6 +35,5 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
 export FASTDDS_BUILTIN_TRANSPORTS=${FASTDDS_BUILTIN_TRANSPORTS:-LARGE_DATA}
 # PyTorch's threads wait for each other without spinning, or busy cores slow them down tenfold.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
-export MUJOCO_GL=${MUJOCO_GL:-osmesa}
 
 unset _fpt_root _fpt_suffix _fpt_venv _fpt_prefix _fpt_python _fpt_libraries

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
 from fpt_ros.predictor import Predictor
 
 TINY = ModelConfig("dinov2_vits14", image_size=56, width=128, depth=2, horizon=0.5, license="MIT")
@@ -186,3 +186,15 @@ def test_the_library_knows_no_ros():
         "sys.exit(any(name.split('.')[0] in ('rclpy', 'rosbags') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_compiled_encoder_gives_the_same(tmp_path, image):
+    torch.manual_seed(0)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(FlowPokeTransformer(TINY), path)
+    plain, compiled = (
+        Predictor.from_checkpoint(path, "cpu", "float32", compile=c) for c in (False, True)
+    )
+    compiled.warm_up()
+    features = [p.embed(image).embedded.features for p in (plain, compiled)]
+    torch.testing.assert_close(*features, atol=1e-5, rtol=0)

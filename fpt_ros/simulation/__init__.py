@@ -25,8 +25,10 @@ The first 96 points are uniform over the image, the other 160 lie on bodies that
 camera does not move. Flow is where the body's point goes, whether or not it is visible there.
 """
 
+import ctypes.util
 import os
 import sys
 
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    # Without a screen: in software if its library is there, else through the driver's EGL.
+    os.environ.setdefault("MUJOCO_GL", "osmesa" if ctypes.util.find_library("OSMesa") else "egl")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from ros_harness import NodeProcess, Planner, scene
 
 ROOT = Path(__file__).resolve().parents[2]
