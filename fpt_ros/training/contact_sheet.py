@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from fpt_ros.training.scenes import MOVING, to_model
+from fpt_ros.training.scenes import to_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SIDE = 240
 GRID = 32
 PER_SET = 5
+SHORTEST_ARROW = 0.01
 
 
 def arrows(
@@ -30,10 +31,10 @@ def arrows(
     colour: tuple[int, int, int],
     thickness: int = 1,
 ) -> UInt8[np.ndarray, "t t 3"]:
-    """The picture at ``SIDE`` pixels with an arrow for each point that moves."""
+    """The picture at ``SIDE`` pixels with an arrow for each point that clearly moves."""
     canvas = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     for start, step in zip(points, flow, strict=True):
-        if np.linalg.norm(step) > MOVING:
+        if np.linalg.norm(step) > SHORTEST_ARROW:
             tail, tip = np.round(np.stack([start, start + step]) * SIDE).astype(int).tolist()
             cv2.arrowedLine(canvas, tail, tip, colour, thickness, cv2.LINE_AA, tipLength=0.25)
     return np.asarray(canvas, np.uint8)
@@ -72,10 +73,13 @@ def case_strip(model: FlowPokeTransformer, cases: Cases, index: int) -> UInt8[np
 
 
 def write_contact_sheet(model: FlowPokeTransformer, sets: dict[str, Cases], path: Path) -> None:
-    """A column for each set: poke (red), truth (green), prediction (orange), predicted length."""
-    columns = []
+    """Strips of poke (red), truth (green), prediction (orange) and its length, a block a set.
+
+    The blocks stand in two columns, in the order of ``sets``.
+    """
+    blocks = []
     for cases in sets.values():
         chosen = np.linspace(0, len(cases.images) - 1, PER_SET).astype(int)
-        columns.append(np.vstack([case_strip(model, cases, int(i)) for i in chosen]))
-    sheet = np.hstack(columns)
-    cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        blocks.append(np.vstack([case_strip(model, cases, int(i)) for i in chosen]))
+    rows = [np.hstack(blocks[i : i + 2]) for i in range(0, len(blocks), 2)]
+    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
