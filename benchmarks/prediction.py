@@ -3,13 +3,15 @@
     python benchmarks/prediction.py [--device cuda] [--dtype bfloat16] [--encoder dinov2_vits14_reg]
 
 Random weights of the base size: times do not depend on their values. The plain forward pass runs
-the encoder, the image's keys and values and the queries in one go, as code without a cache must;
-its answers are those that the cached ones are held against.
+the encoder, the image's keys and values and the queries in one go, as code without a cache must,
+and its linear layers are PyTorch's own, not packed; its answers are those that the cached ones are
+held against.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -18,8 +20,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, MotionMixture
 from fpt_ros.model.checkpoint import resolve_device, resolve_dtype
+from fpt_ros.model.linear import Linear
 from fpt_ros.predictor import Predictor
 
 QUERIES = (1, 64, 1024)
@@ -33,7 +36,11 @@ def main() -> None:
     for layer in model.transformer.layers:  # as built, their outputs would be zero
         torch.nn.init.normal_(layer.self_out.weight, std=0.02)
         torch.nn.init.normal_(layer.ffn_down.weight, std=0.02)
-    predictor = Predictor(model.to(device, resolve_dtype(arguments.dtype, arguments.device)))
+    model = model.to(device, resolve_dtype(arguments.dtype, arguments.device))
+    predictor, plain_predictor = Predictor(model), Predictor(copy.deepcopy(model))
+    for module in plain_predictor.model.modules():
+        if isinstance(module, Linear):
+            module.unpack()
 
     rng, runs = np.random.default_rng(0), arguments.runs
     image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
@@ -42,8 +49,8 @@ def main() -> None:
     predictor.warm_up()
     context = predictor.embed(image)
 
-    def plain(n: int):  # type: ignore[no-untyped-def]
-        return predictor.predict(predictor.embed(image), poke, points[n])
+    def plain(n: int) -> MotionMixture:
+        return plain_predictor.predict(plain_predictor.embed(image), poke, points[n])
 
     progress = tqdm(total=2 + 3 * len(QUERIES), unit="figure", leave=False)
     rows = [("read the transformer's weights once", read_weights(model, runs))]

@@ -32,8 +32,13 @@ export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
 export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
 # The default transport loses most large images, see README.md.
-export FASTDDS_BUILTIN_TRANSPORTS=${FASTDDS_BUILTIN_TRANSPORTS:-LARGE_DATA}
-# PyTorch's threads wait for each other without spinning, or busy cores slow them down tenfold.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+_fpt_profiles=$_fpt_root/config/fastdds.xml
+if [ "$ROS_DISTRO" = jazzy ]; then
+    export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$_fpt_profiles}
+else
+    export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$_fpt_profiles}
+fi
+# PyTorch's threads spin only shortly while they wait for each other, as they do in the node.
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
 
-unset _fpt_root _fpt_suffix _fpt_venv _fpt_prefix _fpt_python _fpt_libraries
+unset _fpt_root _fpt_profiles _fpt_suffix _fpt_venv _fpt_prefix _fpt_python _fpt_libraries

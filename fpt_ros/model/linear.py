@@ -37,6 +37,10 @@ class Linear(nn.Linear):
             self._packed = _ONEDNN._reorder_linear_weight(weight, _TYPICAL_ROWS)
             self._packed_from = self._weight_state()
 
+    def unpack(self) -> None:
+        """Let go of that copy."""
+        self._packed = self._packed_from = None
+
     def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
         usable = self._packed_from is not None and not torch.is_grad_enabled()
         if torch.compiler.is_compiling():  # the compiler packs by itself

@@ -6,6 +6,7 @@ Callbacks only store or hand over, so the executor's one thread always answers a
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 import time
@@ -229,6 +230,9 @@ def main(args: list[str] | None = None) -> None:
     """Run the node until Ctrl-C or SIGTERM, which also end the loading of a model."""
     for ends in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ends, _interrupt_once)
+    # Read when torch is loaded. By default its threads spin long while they wait for each other,
+    # which on a robot whose cores are busy multiplies the time of a prediction.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     rclpy.init(args=args)
     try:
         node = FptNode()

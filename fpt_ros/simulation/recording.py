@@ -147,9 +147,7 @@ def make_poke(
 ) -> Poke:  # fmt: skip
     """A poke at the middle of a thing's visible part, the scene going from `start` to `end`."""
     flow, bodies = true_flow(renderer, camera, start, end)
-    seen = {
-        label: bodies == renderer.model.body(link).id for label, link in NAMED_LINKS.items()
-    }
+    seen = {label: bodies == renderer.model.body(link).id for label, link in NAMED_LINKS.items()}
     position = central_pixel(seen[thing])
     points = {label: central_pixel(mask) for label, mask in seen.items()}
     points[f"{thing}, far point"] = far_pixel(seen[thing], position)

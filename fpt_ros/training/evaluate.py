@@ -1,4 +1,4 @@
-"""``fpt-evaluate``: the figures of a checkpoint on held-out scenes, as the README shows them.
+"""``fpt-eval``: the figures of a checkpoint on held-out scenes, as the README shows them.
 
 Whatever has to be chosen (thresholds, the baselines' widths) is chosen on the validation scenes.
 Everything is measured a second time with the pictures exchanged between scenes: a model that
@@ -192,7 +192,7 @@ def table(figures: dict[str, dict]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Evaluate as the command line says; figures and a picture go to ``--out``."""
-    parser = argparse.ArgumentParser(prog="fpt-evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fpt-eval", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with val/ and heldout_*/")
     parser.add_argument("--checkpoint", default="embedded")
     parser.add_argument("--out", type=Path, required=True, help="folder for figures and picture")

@@ -1,6 +1,6 @@
 """The weights in the package, on held-out scenes simulated here and now.
 
-The full figures come from ``fpt-evaluate``; this asks the same questions of fewer pictures.
+The full figures come from ``fpt-eval``; this asks the same questions of fewer pictures.
 """
 
 from __future__ import annotations
