@@ -43,7 +43,7 @@ def test_the_recording_with_the_embedded_weights(tmp_path):
     assert "push the drawer" in result.stdout
     assert str(tmp_path / "demo") in result.stdout
     pushes = result.stdout.count("poke at (")
-    assert pushes == 3
+    assert pushes == 4
     for kind in ("overlay", "flow"):
         pictures = sorted((tmp_path / "demo").glob(f"*.{kind}.png"))
         assert len(pictures) == pushes
