@@ -70,7 +70,7 @@ class Services:
             self._node.statistics.count("request errors")
             reason = f"{worker.waiting} requests wait already: at most {MAX_WAITING} may"
             return _error(response_type, ErrorCode.TOO_LARGE, reason)
-        future = Future()
+        future: Future = Future()
         self._waiting[future] = response_type
         answer = functools.partial(predictions.answer, response_type, compute)
         worker.submit(lambda: self._finish(future, answer()))
