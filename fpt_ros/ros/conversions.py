@@ -38,6 +38,8 @@ class Motion:
     camera_moving: bool = False
     grid: tuple[int, int] = (0, 0)
     horizon: float = 0.0
+    header: Header | None = None
+    """Stamp and frame_id of the image, where it came in a message."""
 
     @property
     def mean(self) -> Float32[np.ndarray, "N 2"]:
@@ -88,6 +90,7 @@ def motion_from_message(message: MotionDistributions) -> Motion:
         camera_moving=message.camera_moving,
         grid=(message.grid_width, message.grid_height),
         horizon=message.horizon.sec + message.horizon.nanosec * 1e-9,
+        header=message.header,
     )
 
 
