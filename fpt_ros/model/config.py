@@ -57,6 +57,9 @@ class ModelConfig:
     trained from scratch learns faster at unit scale. The released model has 1."""
     horizon: float = 0.0
     """Seconds between the image and the predicted motion's end; 0: unknown or not fixed."""
+    motion_threshold: float = 0.1
+    """Nats: where pokes change a point's distribution by more, it belongs to the moving part (if it
+    is likely to move at all, see `fpt_ros.moving_part`). Chosen on training scenes."""
     license: str = ""
     """Licence of the weights; empty: not stated."""
 
@@ -76,7 +79,8 @@ class ModelConfig:
                 f"image_size is {self.image_size}: must be a multiple of {step} for {self.encoder}"
             )
         self._check_number("flow_scale", above=0.0, allowed="a finite number above 0")
-        self._check_number("horizon", above=-math.ulp(0.0), allowed="a finite number from 0")
+        for name in ("horizon", "motion_threshold"):
+            self._check_number(name, above=-math.ulp(0.0), allowed="a finite number from 0")
         if not isinstance(self.license, str):
             raise ValueError(f"license is {self.license!r}: must be a string")
 

@@ -1,0 +1,42 @@
+"""What moves along with a poke: the points whose distribution the poke changes (paper, section on
+moving part segmentation), if they are likely to move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+    from fpt_ros.model import MotionMixture
+
+CLEARLY = 0.01
+"""Of the view's side: a displacement beyond this is a motion, not noise."""
+LIKELY = 1 / 3
+"""A point with a lower probability of moving clearly is not part of what moves: a poke also makes
+it surer that other things stay, and that is a divergence, too."""
+SAMPLES = 64
+
+
+def divergence(poked: MotionMixture, unpoked: MotionMixture) -> Float[Tensor, "*points"]:
+    """Kullback-Leibler divergence of the poked from the unpoked distribution, nats, from 0.
+
+    A Monte Carlo estimate with the same random numbers each time.
+    """
+    generator = torch.Generator().manual_seed(0)
+    return poked.kl_divergence(unpoked, SAMPLES, generator).clamp_min(0)
+
+
+def moving_probability(poked: MotionMixture, side: float) -> Float[Tensor, "*points"]:
+    """Probability of a clear motion; `side` is the view's, in the mixture's unit."""
+    return 1 - poked.probability_within(torch.zeros(2), CLEARLY * side)
+
+
+def moving_part(
+    divergence: Float[Tensor, "*points"], probability: Float[Tensor, "*points"], threshold: float
+) -> Bool[Tensor, "*points"]:
+    """Whether each point belongs to the moving part; `threshold` in nats."""
+    return (divergence > threshold) & (probability > LIKELY)
