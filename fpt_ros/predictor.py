@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fpt_ros.evaluation import PokeEvaluation, evaluation_steps
 from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
 from fpt_ros.model.linear import pack_linears
+from fpt_ros.steps import Steps, finish
 from fpt_ros.view import FITS, View, check_points, check_pokes, grid_points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-CANDIDATES_AT_ONCE = 64
 SEGMENT_CELLS = 64  # cells along the view's side at which divergences are asked
 
 
@@ -54,26 +55,6 @@ class ModelInfo:
     view_size: int
     """Side of the model's square view, pixels."""
     parameters: int
-
-
-@dataclasses.dataclass(frozen=True)
-class PokeEvaluation:
-    """How well each of M candidates moves N points to their goals."""
-
-    log_likelihood: Float[np.ndarray, "m n"]
-    """Of the goal displacement, density per square pixel."""
-    probability: Float[np.ndarray, "m n"]
-    """That the point ends within the tolerance of its goal."""
-    expected_error: Float[np.ndarray, "m n"]
-    """Mean distance to the goal, pixels."""
-    motions: list[MotionMixture]
-    """The mixtures [n] of each candidate, pixels."""
-
-    @property
-    def best(self) -> int:
-        """The candidate of the highest mean probability; ties: of the lowest mean error."""
-        keys = zip(-self.probability.mean(1), self.expected_error.mean(1), strict=True)
-        return min(enumerate(keys), key=lambda candidate: candidate[1])[0]
 
 
 class Predictor:
@@ -189,39 +170,48 @@ class Predictor:
         goals: Float[np.ndarray, "n 2"],
         tolerance: float,
         camera_moving: bool = False,
+        return_motions: bool = True,
     ) -> PokeEvaluation:
         """What each candidate (a set of pokes) would do to the points, against their goals.
 
         Args:
             goals: the displacement wanted of each point, pixels.
             tolerance: distance to the goal that still counts as reached, pixels.
+            return_motions: whether to keep the mixtures, which take most of the memory.
 
         Raises:
             ValueError: as `predict`; also no candidate, no point, goals of another shape or not
                 finite, a tolerance that is negative or not finite.
         """
+        steps = self.evaluate_steps(
+            context, candidates, points, goals, tolerance, camera_moving, return_motions
+        )
+        return finish(steps)
+
+    def evaluate_steps(
+        self,
+        context: ImageContext,
+        candidates: Sequence[Float[np.ndarray, "p 4"]],
+        points: Float[np.ndarray, "n 2"],
+        goals: Float[np.ndarray, "n 2"],
+        tolerance: float,
+        camera_moving: bool = False,
+        return_motions: bool = True,
+    ) -> Steps[PokeEvaluation]:
+        """As `evaluate`, in steps of bounded time and memory."""
         sets = [_as_pokes(pokes) for pokes in candidates]
         points, goals = _as_points(points), np.asarray(goals, np.float64)
-        if not sets or not len(points):
-            raise ValueError(f"{len(sets)} candidates and {len(points)} points: at least 1 of each")
         check_points(points, context.width, context.height)
         for i, pokes in enumerate(sets):
             try:
                 check_pokes(pokes, context.width, context.height)
             except ValueError as error:
                 raise ValueError(f"candidates[{i}].{error}") from error
-        if goals.shape != points.shape or not np.isfinite(goals).all():
-            raise ValueError(f"goals have shape {goals.shape}: must be {points.shape}, all finite")
-        if not (np.isfinite(tolerance) and tolerance >= 0):
-            raise ValueError(f"tolerance is {tolerance}: must be finite and at least 0")
-        motions = self._predict_sets(context, sets, points, camera_moving)
-        wanted = torch.from_numpy(goals)
-        return PokeEvaluation(
-            np.stack([m.log_prob(wanted).numpy() for m in motions]),
-            np.stack([m.probability_within(wanted, tolerance).numpy() for m in motions]),
-            np.stack([m.expected_distance(wanted).numpy() for m in motions]),
-            motions,
-        )
+
+        def predict(pokes: np.ndarray, points: np.ndarray) -> MotionMixture:
+            return self._predict_batch(context, pokes, points, camera_moving)
+
+        return evaluation_steps(predict, sets, points, goals, tolerance, return_motions)
 
     @torch.inference_mode()
     def sample(
@@ -277,24 +267,6 @@ class Predictor:
         grid = divergence.float().reshape(1, 1, rows, columns).clamp_min(0)
         size = (context.height, context.width)
         return torch.nn.functional.interpolate(grid, size, mode="bilinear")[0, 0].numpy()
-
-    def _predict_sets(
-        self,
-        context: ImageContext,
-        sets: list[Float[np.ndarray, "p 4"]],
-        points: Float[np.ndarray, "n 2"],
-        camera_moving: bool,
-    ) -> list[MotionMixture]:
-        """Mixtures [n] of each poke set; sets of the same number of pokes share batches."""
-        motions: dict[int, MotionMixture] = {}
-        for size in {len(pokes) for pokes in sets}:
-            alike = [i for i, pokes in enumerate(sets) if len(pokes) == size]
-            for start in range(0, len(alike), CANDIDATES_AT_ONCE):
-                batch = alike[start : start + CANDIDATES_AT_ONCE]
-                pokes = np.stack([sets[i] for i in batch])
-                mixture = self._predict_batch(context, pokes, points, camera_moving)
-                motions.update((i, mixture[j]) for j, i in enumerate(batch))
-        return [motions[i] for i in range(len(sets))]
 
     @torch.inference_mode()
     def _predict_batch(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fpt_ros.msg import ErrorCode
 from fpt_ros.ros.conversions import stamp_text
 from fpt_ros.ros.images import (
+    ImageError,
     check_compressed,
     check_image,
     compressed_to_rgb,
@@ -111,6 +112,18 @@ class Frames:
             if frame is None:
                 raise RequestError(ErrorCode.IMAGE_NOT_KEPT, self._not_kept(stamp))
             return frame
+
+    def size_of(self, frame: Frame) -> tuple[int, int]:
+        """Width and height of a frame [px].
+
+        RequestError PREDICTION_FAILED if it cannot be decoded; it is then let go.
+        """
+        try:
+            return frame.size
+        except ImageError as error:
+            self.remove(frame)
+            message = f"image {stamp_text(frame.header.stamp)}: {error}"
+            raise RequestError(ErrorCode.PREDICTION_FAILED, message) from error
 
     def _not_kept(self, stamp: Time) -> str:
         stamps = [frame.header.stamp for frame in self._frames.values()]

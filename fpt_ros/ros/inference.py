@@ -1,4 +1,4 @@
-"""The predictor as the worker uses it: frames in, motions out, timed and interruptible."""
+"""The predictor as the worker uses it: frames in, motions out, timed and in steps."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fpt_ros.msg import ErrorCode
-from fpt_ros.predictor import ImageContext, Predictor
+from fpt_ros.predictor import ImageContext, PokeEvaluation, Predictor
 from fpt_ros.ros.conversions import Motion
-from fpt_ros.ros.requests import RequestError
-from fpt_ros.view import grid_points
+from fpt_ros.ros.requests import invalid
+from fpt_ros.view import check_points, check_pokes, grid_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxtyping import Float32
 
+    from fpt_ros.model import MotionMixture
     from fpt_ros.ros.diagnostics import Statistics
     from fpt_ros.ros.frames import Frame
     from fpt_ros.ros.parameters import Settings
+    from fpt_ros.steps import Result, Steps
 
-# Points in one call of the model: between two calls a prediction can be stopped.
-CHUNK = 1024
+CHUNK = 1024  # points in one step
 
 
 class Inference:
@@ -53,24 +51,52 @@ class Inference:
         points: Float32[np.ndarray, "N 2"],
         settings: Settings,
         camera_moving: bool,
-        wanted: Callable[[], bool],
-    ) -> Motion:
-        """The motion of `points`, or of the grid if there are none, in this frame.
+    ) -> Steps[Motion]:
+        """The motion of `points`, or of the grid if there are none, in this frame."""
+        context = yield from self._context(frame)
+        points, grid = grid_if_empty(points, frame, settings)
+        chunks = []
+        for chunk in np.split(points, range(CHUNK, len(points), CHUNK)):
+            with self._statistics.timed("query"):
+                chunks.append(_arrays(self.predictor.predict(context, pokes, chunk, camera_moving)))
+            yield
+        arrays = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+        return self._motion(frame, pokes, points, settings, camera_moving, arrays, grid)
 
-        Embeds the frame if that has not been done. RequestError CANCELED as soon as `wanted()` is
-        false.
-        """
-        context = self._context(frame)
-        grid = (0, 0)
-        if not len(points):
-            grid = settings.grid
-            points = grid_points(*frame.size, *grid)
-        with self._statistics.timed("query"):
-            chunks = [
-                self._query(context, pokes, chunk, camera_moving, wanted)
-                for chunk in np.split(points, range(CHUNK, len(points), CHUNK))
-            ]
-        weights, means, covariances = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+    def evaluate(
+        self,
+        frame: Frame,
+        candidates: list[Float32[np.ndarray, "P 4"]],
+        points: Float32[np.ndarray, "N 2"],
+        goals: Float32[np.ndarray, "N 2"],
+        tolerance: float,
+        settings: Settings,
+        camera_moving: bool,
+        return_motions: bool,
+    ) -> Steps[tuple[PokeEvaluation, list[Motion]]]:
+        """How well each candidate moves the points to their goals; the motions if asked for."""
+        context = yield from self._context(frame)
+        steps = self.predictor.evaluate_steps(
+            context, candidates, points, goals, tolerance, camera_moving, return_motions
+        )
+        evaluation = yield from self._timed("evaluate", steps)
+        motions = [
+            self._motion(frame, pokes, points, settings, camera_moving, _arrays(mixture))
+            for pokes, mixture in zip(candidates, evaluation.motions, strict=False)
+        ]
+        return evaluation, motions
+
+    def _motion(
+        self,
+        frame: Frame,
+        pokes: Float32[np.ndarray, "P 4"],
+        points: Float32[np.ndarray, "N 2"],
+        settings: Settings,
+        camera_moving: bool,
+        arrays: list[np.ndarray],
+        grid: tuple[int, int] = (0, 0),
+    ) -> Motion:
+        weights, means, covariances = arrays
         return Motion(
             pokes=pokes,
             points=points,
@@ -83,27 +109,54 @@ class Inference:
             horizon=settings.horizon or self.info.horizon,
         )
 
-    def _context(self, frame: Frame) -> ImageContext:
+    def _context(self, frame: Frame) -> Steps[ImageContext]:
         if frame.context is None:
             rgb = frame.rgb
             with self._statistics.timed("embed"):
-                frame.context = self.predictor.embed(rgb)
+                context = frame.context = self.predictor.embed(rgb)
             self._statistics.count("embedded")
+            yield
+            return context
         return frame.context
 
-    def _query(
-        self,
-        context: ImageContext,
-        pokes: Float32[np.ndarray, "P 4"],
-        points: Float32[np.ndarray, "n 2"],
-        camera_moving: bool,
-        wanted: Callable[[], bool],
-    ) -> list[np.ndarray]:
-        if not wanted():
-            raise RequestError(ErrorCode.CANCELED, "the node was deactivated meanwhile")
-        mixture = self.predictor.predict(context, pokes, points, camera_moving)
-        arrays = (mixture.weights, mixture.locs, mixture.covariances)
-        return [np.asarray(array, np.float32) for array in arrays]
+    def _timed(self, name: str, steps: Steps[Result]) -> Steps[Result]:
+        """The same steps, each of them timed."""
+        while True:
+            try:
+                with self._statistics.timed(name):
+                    step = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield step
+
+
+def check_inside(
+    pokes: Float32[np.ndarray, "P 4"],
+    points: Float32[np.ndarray, "N 2"],
+    width: int,
+    height: int,
+) -> None:
+    """RequestError for the first poke or query point outside a width x height image [px]."""
+    try:
+        check_pokes(pokes, width, height)
+        check_points(points, width, height)
+    except ValueError as error:
+        raise invalid(str(error)) from error
+
+
+def grid_if_empty(
+    points: Float32[np.ndarray, "N 2"], frame: Frame, settings: Settings
+) -> tuple[Float32[np.ndarray, "N 2"], tuple[int, int]]:
+    """The points, or those of the grid if there are none; columns and rows, (0, 0) for points."""
+    if len(points):
+        return points, (0, 0)
+    return grid_points(*frame.size, *settings.grid), settings.grid
+
+
+def _arrays(mixture: MotionMixture) -> list[np.ndarray]:
+    """Weights, means and covariances, float32."""
+    arrays = (mixture.weights, mixture.locs, mixture.covariances)
+    return [np.asarray(array, np.float32) for array in arrays]
 
 
 def free_cached_memory() -> None:

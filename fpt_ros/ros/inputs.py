@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fpt_ros.ros.node import FptNode
     from fpt_ros.ros.predictions import Predictions
     from fpt_ros.ros.worker import Worker
+    from fpt_ros.steps import Steps
 
 NEWEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10)
@@ -82,7 +83,7 @@ class Inputs:
         job = functools.partial(self._predictions.take_points, message)
         self._worker.submit(job, slot="query_points", first=True)
 
-    def _hand_over(self, job: Callable[[], None], slot: str) -> None:
+    def _hand_over(self, job: Callable[[], Steps[None]], slot: str) -> None:
         """Only the newest of its slot is computed, however slow the worker is."""
         if self._worker.submit(job, slot):
             self._node.statistics.count("dropped")

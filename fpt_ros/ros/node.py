@@ -123,6 +123,7 @@ class FptNode(LifecycleNode):
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        from fpt_ros.ros.answers import Answers
         from fpt_ros.ros.predictions import Predictions
 
         assert self._worker and self._inference and self._outputs
@@ -131,7 +132,7 @@ class FptNode(LifecycleNode):
         self.statistics.started = time.monotonic()
         self._predictions = Predictions(self, self._inference, self._outputs)
         self._inputs = Inputs(self, self._worker, self._predictions)
-        self._requests.open(self._worker, self._predictions)
+        self._requests.open(self._worker, Answers(self, self._inference))
         self._enter("active", f"waiting for images on {self._inputs.image_topic}", "deactivate")
         return result
 

@@ -10,15 +10,16 @@ from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.task import Future
 
 from fpt_ros.msg import ErrorCode
-from fpt_ros.srv import PredictMotion
+from fpt_ros.ros.requests import error_response
+from fpt_ros.srv import EvaluatePokes, PredictMotion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from fpt_ros.ros.answers import Answers
     from fpt_ros.ros.node import FptNode
-    from fpt_ros.ros.predictions import Predictions
     from fpt_ros.ros.worker import Worker
+    from fpt_ros.steps import Steps
 
+SERVICES = {"predict_motion": PredictMotion, "evaluate_pokes": EvaluatePokes}
 # More requests than any planner has in flight; each one that waits holds its message. More are
 # answered with an error, which is why the middleware must not drop any (KEEP_ALL).
 MAX_WAITING = 100
@@ -30,51 +31,56 @@ class Services:
     def __init__(self, node: FptNode) -> None:
         self._node = node
         self._worker: Worker | None = None
-        self._predictions: Predictions | None = None
+        self._answers: Answers | None = None
         self._waiting: dict[Future, type] = {}
-        node.create_service(
-            PredictMotion,
-            "~/predict_motion",
-            self._on_predict_motion,
-            qos_profile=QoSProfile(history=HistoryPolicy.KEEP_ALL),
-            # In the default group a request that waits would hold up parameters and lifecycle.
-            callback_group=ReentrantCallbackGroup(),
-        )
+        for name, service_type in SERVICES.items():
+            node.create_service(
+                service_type,
+                f"~/{name}",
+                functools.partial(self._serve, name),
+                qos_profile=QoSProfile(history=HistoryPolicy.KEEP_ALL),
+                # In the default group a request that waits would hold up parameters and lifecycle.
+                callback_group=ReentrantCallbackGroup(),
+            )
 
-    def open(self, worker: Worker, predictions: Predictions) -> None:
+    def open(self, worker: Worker, answers: Answers) -> None:
         """Serve requests from now on."""
-        self._worker, self._predictions = worker, predictions
+        self._worker, self._answers = worker, answers
 
     def close(self) -> None:
         """Answer what waits or runs, and all later requests, with an error."""
-        self._worker = self._predictions = None
+        self._worker = self._answers = None
         for future, response_type in list(self._waiting.items()):
             reason = "the node was deactivated before the answer was there"
-            self._finish(future, _error(response_type, ErrorCode.CANCELED, reason))
+            self._finish(future, error_response(response_type, ErrorCode.CANCELED, reason))
 
-    async def _on_predict_motion(
-        self, request: PredictMotion.Request, response: PredictMotion.Response
-    ) -> PredictMotion.Response:
-        return await self._serve(
-            PredictMotion.Response, lambda predictions: predictions.predict_motion(request)
-        )
-
-    async def _serve(self, response_type: type, compute: Callable[[Predictions], Any]) -> Any:
-        """What `compute` returns in the worker's thread, or an error."""
+    async def _serve(self, name: str, request: Any, response: Any) -> Any:
+        """What the method `name` of the answers returns in the worker's thread, or an error."""
         self._node.statistics.count("requests")
-        worker, predictions = self._worker, self._predictions
-        if worker is None or predictions is None:
+        response_type = type(response)
+        worker, answers = self._worker, self._answers
+        if worker is None or answers is None:
             self._node.statistics.count("request errors")
-            return _error(response_type, ErrorCode.NOT_ACTIVE, self._node.how_to_activate())
+            return error_response(response_type, ErrorCode.NOT_ACTIVE, self._node.how_to_activate())
         if worker.waiting >= MAX_WAITING:
             self._node.statistics.count("request errors")
             reason = f"{worker.waiting} requests wait already: at most {MAX_WAITING} may"
-            return _error(response_type, ErrorCode.TOO_LARGE, reason)
+            return error_response(response_type, ErrorCode.TOO_LARGE, reason)
         future: Future = Future()
         self._waiting[future] = response_type
-        answer = functools.partial(predictions.answer, response_type, compute)
-        worker.submit(lambda: self._finish(future, answer()))
+        steps = answers.guarded(response_type, getattr(answers, name)(request))
+        worker.submit(lambda: self._answer(future, steps))
         return await future
+
+    def _answer(self, future: Future, steps: Steps[Any]) -> Steps[None]:
+        """The steps for as long as the answer is waited for."""
+        while future in self._waiting:
+            try:
+                next(steps)
+            except StopIteration as end:
+                self._finish(future, end.value)
+                return
+            yield
 
     def _finish(self, future: Future, response: Any) -> None:
         """Complete a request, once, and wake the executor, which does not notice by itself."""
@@ -83,7 +89,3 @@ class Services:
             executor = self._node.executor
             if executor is not None:
                 executor.wake()
-
-
-def _error(response_type: type, code: int, message: str) -> Any:
-    return response_type(error_code=code, error_msg=message)

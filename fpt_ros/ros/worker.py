@@ -1,60 +1,77 @@
-"""The one thread that computes: jobs in order of arrival, some of them newest-only."""
+"""The one thread that computes: a step of each job in turn, some jobs newest-only."""
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
+
+    from fpt_ros.steps import Steps
+
+
+@dataclasses.dataclass(eq=False)
+class _Job:
+    start: Callable[[], Steps[None] | None]
+    slot: str | None
+    steps: Steps[None] | None = None
+    """Once it has begun."""
 
 
 class Worker:
-    """Runs jobs one after another in a thread of its own.
+    """Advances jobs by turns, one step at a time, in a thread of its own.
 
-    A job with a `slot` replaces one that still waits in the same slot, so that a slow job is
-    followed by the newest of what came meanwhile. Jobs must not raise; `on_fault` gets what one
-    raises all the same, and the thread goes on.
+    A job is a function that returns its steps, or does all its work and returns None. So a job of
+    many steps holds up no other for longer than a step of each. A job with a `slot` replaces one
+    that has not begun in the same slot, so that a slow job is followed by the newest of what came
+    meanwhile; jobs with slots are done one after the other. Jobs must not raise; `on_fault` gets
+    what one raises all the same, and the thread goes on.
     """
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         self._on_fault = on_fault
-        self._pending: dict[Hashable, Callable[[], None]] = {}
-        self._tickets = itertools.count()
+        self._queue: list[_Job] = []  # in the order of their next steps
+        self._running: _Job | None = None  # the one whose step runs, unless it was cleared
         self._stopped = False
         self._wakeup = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="fpt_worker", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[], None], slot: str | None = None, first: bool = False) -> bool:
+    def submit(
+        self, start: Callable[[], Steps[None] | None], slot: str | None = None, first: bool = False
+    ) -> bool:
         """Queue a job, `first` before all others; True if it replaced one waiting in its slot."""
+        job = _Job(start, slot)
         with self._wakeup:
-            key = next(self._tickets) if slot is None else slot
-            replaced = key in self._pending
-            if first:
-                self._pending.pop(key, None)
-                self._pending = {key: job, **self._pending}
+            waiting = [old for old in self._queue if old.steps is None]
+            replaced = [old for old in waiting if slot is not None and old.slot == slot]
+            if replaced and not first:
+                self._queue[self._queue.index(replaced[0])] = job
             else:
-                self._pending[key] = job
+                self._queue = [old for old in self._queue if old not in replaced]
+                self._queue.insert(0 if first else len(self._queue), job)
             self._wakeup.notify()
-        return replaced
+        return bool(replaced)
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait."""
-        return len(self._pending)
+        """Jobs that have not begun or wait for their next step."""
+        return len(self._queue)
 
     def clear(self) -> None:
-        """Forget the jobs that wait; the running one goes on."""
+        """Forget all jobs; the step that runs is the last of its job."""
         with self._wakeup:
-            self._pending.clear()
+            self._queue.clear()
+            self._running = None
 
     def stop(self) -> None:
-        """End the thread once its present job is done. Returns at once."""
+        """End the thread once the present step is done. Returns at once."""
         with self._wakeup:
             self._stopped = True
-            self._pending.clear()
+            self._queue.clear()
+            self._running = None
             self._wakeup.notify()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -65,12 +82,37 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._wakeup:
-                self._wakeup.wait_for(lambda: self._pending or self._stopped)
+                self._wakeup.wait_for(lambda: self._queue or self._stopped)
                 if self._stopped:
                     return
-                job = self._pending.pop(next(iter(self._pending)))
-            try:
-                job()
-            except Exception as error:
-                self._on_fault(error)
+                job = self._running = self._next()
+            goes_on = self._advance(job)
+            with self._wakeup:
+                if goes_on and self._running is job:
+                    self._queue.append(job)
+                self._running = None
             del job  # it may hold an image
+
+    def _next(self) -> _Job:
+        in_slots = any(job.slot is not None and job.steps is not None for job in self._queue)
+        may_run = (
+            job for job in self._queue if job.steps is not None or job.slot is None or not in_slots
+        )
+        job = next(may_run)
+        self._queue.remove(job)
+        return job
+
+    def _advance(self, job: _Job) -> bool:
+        """Run one step; whether there are more."""
+        try:
+            if job.steps is None:
+                job.steps = job.start()
+            if job.steps is None:
+                return False
+            next(job.steps)
+        except StopIteration:
+            return False
+        except Exception as error:
+            self._on_fault(error)
+            return False
+        return True
