@@ -1,0 +1,112 @@
+"""Requests on their way: to a service, or as a goal to an action."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fpt_ros.client.results import MotionError
+from fpt_ros.msg import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rclpy.action import ActionClient
+    from rclpy.action.client import ClientGoalHandle
+    from rclpy.client import Client
+    from rclpy.task import Future
+
+    OnAnswer = Callable[[Any], None]
+    OnError = Callable[[Exception], None]
+    Progress = Callable[[int, int], None]
+
+
+class Call(Protocol):
+    """One request. Only the client's thread calls the methods."""
+
+    name: str
+    """Of the service or action."""
+
+    def is_ready(self) -> bool:
+        """Whether there is a server."""
+
+    def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
+        """Send it; later one of the two is called with the response or what went wrong."""
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+
+
+class ServiceCall:
+    """A request to a service."""
+
+    def __init__(self, client: Client, request: Any) -> None:
+        self.name = client.srv_name
+        self._client = client
+        self._request = request
+        self._reply: Future | None = None
+
+    def is_ready(self) -> bool:
+        return self._client.service_is_ready()
+
+    def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
+        self._reply = self._client.call_async(self._request)
+        self._reply.add_done_callback(lambda reply: on_answer(reply.result()))
+
+    def abandon(self) -> None:
+        if self._reply is not None:
+            self._client.remove_pending_request(self._reply)
+
+
+class GoalCall:
+    """A goal of an action; `progress` gets the points done and the points in all."""
+
+    def __init__(
+        self, client: ActionClient, name: str, goal: Any, progress: Progress | None
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._goal = goal
+        self._progress = progress
+        self._handle: ClientGoalHandle | None = None
+        self._reply: Future | None = None
+        self._abandoned = False
+
+    def is_ready(self) -> bool:
+        return self._client.server_is_ready()
+
+    def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
+        self._on_answer, self._on_error = on_answer, on_error
+        accepted = self._client.send_goal_async(self._goal, feedback_callback=self._on_feedback)
+        accepted.add_done_callback(self._on_accepted)
+
+    def abandon(self) -> None:
+        self._abandoned = True
+        if self._handle is None or self._reply is None:
+            return  # not accepted yet: it is canceled then
+        if self.is_ready():
+            self._handle.cancel_goal_async()
+        else:
+            self._reply.cancel()
+
+    def _on_accepted(self, accepted: Future) -> None:
+        self._handle = handle = accepted.result()
+        if not handle.accepted:
+            refusal = f"{self.name} refused the goal: is the node active?"
+            self._on_error(MotionError(ErrorCode.NOT_ACTIVE, refusal))
+        elif self._abandoned:
+            handle.cancel_goal_async()
+        else:
+            self._reply = handle.get_result_async()
+            self._reply.add_done_callback(self._on_reply)
+
+    def _on_reply(self, reply: Future) -> None:
+        if not reply.cancelled():
+            self._on_answer(reply.result().result)
+
+    def _on_feedback(self, message: Any) -> None:
+        if self._progress is None or self._abandoned:
+            return
+        try:
+            self._progress(message.feedback.points_done, message.feedback.points_total)
+        except Exception as error:
+            self._on_error(error)

@@ -1,0 +1,249 @@
+"""The client of the node for planners: blocking and asynchronous, from any thread or callback."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from rclpy.action import ActionClient
+from rclpy.qos import HistoryPolicy, QoSProfile
+
+from fpt_ros.action import SampleMotion
+from fpt_ros.client import requests, results
+from fpt_ros.client.caller import Caller
+from fpt_ros.client.calls import GoalCall, ServiceCall
+from fpt_ros.client.results import MotionError
+from fpt_ros.msg import ErrorCode
+from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from builtin_interfaces.msg import Time
+    from numpy.typing import ArrayLike
+    from rclpy.client import Client
+    from rclpy.context import Context
+    from rclpy.node import Node
+
+    from fpt_ros.client.future import MotionFuture
+    from fpt_ros.client.results import Evaluation, Samples, Segmentation
+    from fpt_ros.ros.conversions import Motion
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Many threads may ask at once: the middleware must drop nothing.
+KEEP_ALL = QoSProfile(history=HistoryPolicy.KEEP_ALL)
+NOT_YET = (ErrorCode.NOT_ACTIVE, ErrorCode.NO_IMAGE)
+
+
+def _blocking(
+    ask: Callable[Concatenate[MotionClient, P], MotionFuture[T]],
+) -> Callable[Concatenate[MotionClient, P], T]:
+    """The form of an asynchronous method that waits for the answer and returns it."""
+
+    @functools.wraps(ask)
+    def wait(self: MotionClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        future = ask(self, *args, **kwargs)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # when it was interrupted, for example by Ctrl-C
+
+    wait.__name__ = ask.__name__.removesuffix("_async")
+    wait.__qualname__ = ask.__qualname__.removesuffix("_async")
+    return wait
+
+
+class MotionClient:
+    """Asks the node `fpt` what would move, how, and which poke is best.
+
+    Each question comes in two forms. `predict(...)` waits for the answer and returns it, in any
+    thread or callback of any executor: the answers come in by a thread of the client's own.
+    `predict_async(...)` returns a `MotionFuture` at once, for `future.result()` in threads and
+    `await` in rclpy coroutines. One client may be shared by many threads, outlives restarts of
+    the node, and asks on once the node is back.
+
+    Everywhere: pokes are rows (x, y, dx, dy), points rows (x, y), in pixels of the camera's image,
+    x right, y down, (0, 0) the centre of the top-left pixel; displacements are over the node's
+    prediction horizon. `stamp` is that of the image meant, such as `header.stamp` of an earlier
+    answer; None: the newest. `timeout` is in seconds, from asking to answer, waiting for the node
+    to appear included; None: the client's.
+
+    Every question raises, or its future ends with:
+        ValueError: at once, for an argument that cannot be meant.
+        MotionError: the node's answer is an error, see its `code` and `message`.
+        TimeoutError: no answer in time; the text says what is known of the reason.
+        rclpy.executors.ExternalShutdownException: rclpy was shut down meanwhile.
+        RuntimeError: the client is closed, or a blocking form is called in a callback of its own.
+    """
+
+    def __init__(
+        self,
+        node: Node | None = None,
+        *,
+        name: str = "fpt",
+        timeout: float = 30.0,
+        context: Context | None = None,
+    ) -> None:
+        """Start the client; `close` it or use it in a `with` statement.
+
+        Args:
+            node: the planner's node, in whose namespace and remappings `name` is resolved and
+                whose executor runs the coroutines that await answers. Not needed by scripts.
+            name: of the node to ask, such as "/robot/fpt".
+            timeout: seconds for each question that gives none of its own; may be infinite.
+            context: of rclpy, where there is no `node`; None: the default one.
+        """
+        self._timeout = _checked_timeout(timeout)
+        self._caller = caller = Caller(node, context, f"{name}/get_state")
+        self._predict = self._client(PredictMotion, f"{name}/predict_motion")
+        self._evaluate = self._client(EvaluatePokes, f"{name}/evaluate_pokes")
+        self._segment = self._client(SegmentMotion, f"{name}/segment_motion")
+        self._sample_name = caller.full_name(f"{name}/sample_motion")
+        self._sample = ActionClient(
+            caller.node,
+            SampleMotion,
+            self._sample_name,
+            goal_service_qos_profile=KEEP_ALL,
+            result_service_qos_profile=KEEP_ALL,
+        )
+        caller.start()
+
+    def close(self) -> None:
+        """End the client: what waits ends with a RuntimeError, goals are canceled."""
+        self._caller.close()
+
+    def __enter__(self) -> MotionClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def predict_async(
+        self,
+        pokes: ArrayLike,
+        points: ArrayLike | None = None,
+        *,
+        stamp: Time | None = None,
+        camera_moving: bool = False,
+        timeout: float | None = None,
+    ) -> MotionFuture[Motion]:
+        """The distribution of each point's displacement, given the pokes.
+
+        Args:
+            pokes: [P, 4] what is pushed; none: what moves by itself.
+            points: [N, 2] whose motion is wanted; None: the node's grid.
+        """
+        request = requests.predict_request(pokes, points, stamp, camera_moving)
+        return self._submit(self._predict, request, results.read_prediction, timeout)
+
+    def evaluate_async(
+        self,
+        candidates: Sequence[ArrayLike],
+        points: ArrayLike,
+        goals: ArrayLike,
+        tolerance: float,
+        *,
+        stamp: Time | None = None,
+        camera_moving: bool = False,
+        return_motions: bool = False,
+        timeout: float | None = None,
+    ) -> MotionFuture[Evaluation]:
+        """How well each of M candidates brings the points to their goals.
+
+        Args:
+            candidates: M times pokes [P, 4]; [M, 4] is M candidates of one poke each.
+            points: [N, 2] that matter.
+            goals: [N, 2] displacement wanted of each; zero: it must stay.
+            tolerance: distance to the goal that still counts as reached [px].
+            return_motions: whether the answer also has each candidate's distributions.
+        """
+        request = requests.evaluate_request(
+            candidates, points, goals, tolerance, stamp, camera_moving, return_motions
+        )
+        read = functools.partial(results.read_evaluation, candidates=len(candidates))
+        return self._submit(self._evaluate, request, read, timeout)
+
+    def segment_async(
+        self,
+        pokes: ArrayLike,
+        *,
+        stamp: Time | None = None,
+        camera_moving: bool = False,
+        timeout: float | None = None,
+    ) -> MotionFuture[Segmentation]:
+        """Which pixels move along with the pokes [P, 4]."""
+        request = requests.segment_request(pokes, stamp, camera_moving)
+        return self._submit(self._segment, request, results.read_segmentation, timeout)
+
+    def sample_async(
+        self,
+        pokes: ArrayLike,
+        points: ArrayLike | None = None,
+        samples: int = 1,
+        *,
+        seed: int | None = None,
+        stamp: Time | None = None,
+        camera_moving: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        timeout: float | None = None,
+    ) -> MotionFuture[Samples]:
+        """Joint futures of the points. The node stops when the future is canceled or times out.
+
+        Args:
+            pokes: [P, 4] what is pushed; none: what moves by itself.
+            points: [N, 2] whose motion is wanted; None: the node's grid.
+            samples: number of futures.
+            seed: the same seed draws the same futures; None: random.
+            progress: called with the points done and the points in all, in the client's thread;
+                what it raises ends the question.
+        """
+        goal = requests.sample_goal(pokes, points, samples, seed, stamp, camera_moving)
+        call = GoalCall(self._sample, self._sample_name, goal, progress)
+        return self._caller.submit(call, results.read_samples, self._seconds(timeout))
+
+    predict = _blocking(predict_async)
+    evaluate = _blocking(evaluate_async)
+    segment = _blocking(segment_async)
+    sample = _blocking(sample_async)
+
+    def wait_until_ready(self, timeout: float | None = None) -> None:
+        """Wait until the node is there and active and has an image, as when all start together.
+
+        Raises:
+            TimeoutError: if it is not within `timeout` seconds; says what is missing.
+        """
+        seconds = self._seconds(timeout)
+        end = time.monotonic() + seconds
+        while True:
+            left = max(end - time.monotonic(), 0.1)
+            try:
+                self.predict([], [[0, 0]], timeout=left)
+                return
+            except MotionError as error:
+                if error.code not in NOT_YET:
+                    raise
+                if time.monotonic() > end:
+                    raise TimeoutError(f"not ready after {seconds:g} s: {error.message}") from error
+            time.sleep(0.1)
+
+    def _client(self, service_type: type, name: str) -> Client:
+        full_name = self._caller.full_name(name)
+        return self._caller.node.create_client(service_type, full_name, qos_profile=KEEP_ALL)
+
+    def _submit(
+        self, client: Client, request: Any, read: Callable[[Any], T], timeout: float | None
+    ) -> MotionFuture[T]:
+        return self._caller.submit(ServiceCall(client, request), read, self._seconds(timeout))
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else _checked_timeout(timeout)
+
+
+def _checked_timeout(timeout: float) -> float:
+    if math.isnan(timeout) or timeout <= 0:
+        raise ValueError(f"timeout is {timeout}: must be above 0 [s]")
+    return timeout

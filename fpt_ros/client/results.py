@@ -1,0 +1,122 @@
+"""What the node answers, as NumPy arrays, or as the error that it names."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from fpt_ros.msg import ErrorCode
+from fpt_ros.ros.conversions import Motion, motion_from_message
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32
+
+    from fpt_ros.action import SampleMotion
+    from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
+
+
+class MotionError(RuntimeError):
+    """The node's answer is an error: `code` is a value of msg/ErrorCode, `message` says why."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{message} (error_code {code})")
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MotionError, (self.code, self.message)  # so that it passes between processes
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How well each of M candidates moves N points to their goals."""
+
+    log_likelihood: Float32[np.ndarray, "M N"]
+    """Of the goal displacement, log density per square pixel."""
+    probability: Float32[np.ndarray, "M N"]
+    """That the point ends within the tolerance of its goal."""
+    expected_error: Float32[np.ndarray, "M N"]
+    """Mean distance of the point to its goal [px]."""
+    best: int
+    """The candidate of the highest mean probability; ties: of the lowest mean error."""
+    motions: list[Motion]
+    """The points' distributions for each candidate; empty unless asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmentation:
+    """What moves along with the pokes, at the image's size."""
+
+    divergence: Float32[np.ndarray, "h w"]
+    """Kullback-Leibler divergence of each pixel's poked from its unpoked motion [nats]."""
+    mask: Bool[np.ndarray, "h w"]
+    """Whether the pixel moves."""
+    header: Header
+    """Stamp and frame_id of the image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """S joint futures of N points: within one the points move in a way that fits each other."""
+
+    displacements: Float32[np.ndarray, "S N 2"]
+    """To the right and down [px]."""
+    points: Float32[np.ndarray, "N 2"]
+    """The image points (x, y) [px]."""
+    grid: tuple[int, int]
+    """Columns and rows of points that form a grid row by row, (0, 0) for scattered points."""
+    header: Header
+    """Stamp and frame_id of the image."""
+
+
+def read_prediction(response: PredictMotion.Response) -> Motion:
+    raise_error(response)
+    return motion_from_message(response.motion)
+
+
+def read_evaluation(response: EvaluatePokes.Response, candidates: int) -> Evaluation:
+    raise_error(response)
+    log_likelihood, probability, expected_error = (
+        np.asarray(values, np.float32).reshape(candidates, -1)
+        for values in (response.log_likelihood, response.probability, response.expected_error)
+    )
+    motions = [motion_from_message(motion) for motion in response.motions]
+    return Evaluation(log_likelihood, probability, expected_error, response.best, motions)
+
+
+def read_segmentation(response: SegmentMotion.Response) -> Segmentation:
+    raise_error(response)
+    divergence = _pixels(response.divergence, np.dtype(np.float32))
+    mask = _pixels(response.mask, np.dtype(np.uint8)) > 0
+    return Segmentation(divergence, mask, response.divergence.header)
+
+
+def read_samples(result: SampleMotion.Result) -> Samples:
+    raise_error(result)
+    motion = result.motion
+    points = np.stack([np.asarray(motion.x, np.float32), np.asarray(motion.y, np.float32)], axis=1)
+    displacements = np.asarray(motion.displacements, np.float32)
+    return Samples(
+        displacements.reshape(motion.samples, len(points), 2),
+        points,
+        (motion.grid_width, motion.grid_height),
+        motion.header,
+    )
+
+
+def raise_error(response: Any) -> None:
+    """MotionError for a response that carries an error."""
+    if response.error_code != ErrorCode.NONE:
+        raise MotionError(response.error_code, response.error_msg)
+
+
+def _pixels(image: Image, dtype: np.dtype) -> np.ndarray:
+    """[h, w] of an image of one channel."""
+    dtype = dtype.newbyteorder(">" if image.is_bigendian else "<")
+    rows = np.frombuffer(image.data, np.uint8).reshape(image.height, image.step)
+    used = rows[:, : image.width * dtype.itemsize]
+    return np.ascontiguousarray(used).view(dtype).astype(dtype.newbyteorder("="), copy=False)
