@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ import torch
 from fpt_ros.evaluation import PokeEvaluation, evaluation_steps
 from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
 from fpt_ros.model.linear import pack_linears
+from fpt_ros.sampling import Draw, sampling_steps
+from fpt_ros.segmentation import MovingPart, segmentation_steps
 from fpt_ros.steps import Steps, finish
-from fpt_ros.view import FITS, View, check_points, check_pokes, grid_points
+from fpt_ros.view import FITS, View, check_points, check_pokes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
-
-SEGMENT_CELLS = 64  # cells along the view's side at which divergences are asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +213,6 @@ class Predictor:
 
         return evaluation_steps(predict, sets, points, goals, tolerance, return_motions)
 
-    @torch.inference_mode()
     def sample(
         self,
         context: ImageContext,
@@ -228,45 +227,64 @@ class Predictor:
         Raises:
             ValueError: as `predict`; also no point, or less than one sample.
         """
+        return finish(self.sample_steps(context, pokes, points, samples, seed, camera_moving))
+
+    def sample_steps(
+        self,
+        context: ImageContext,
+        pokes: Float[np.ndarray, "p 4"],
+        points: Float[np.ndarray, "n 2"],
+        samples: int = 1,
+        seed: int | None = None,
+        camera_moving: bool = False,
+    ) -> Steps[Float[np.ndarray, "s n 2"]]:
+        """As `sample`, in steps of one point of some samples; each yields how many those are."""
         pokes, points = _as_pokes(pokes), _as_points(points)
         check_pokes(pokes, context.width, context.height)
         check_points(points, context.width, context.height)
         if samples < 1 or not len(points):
             raise ValueError(f"{samples} samples of {len(points)} points: at least 1 of each")
-        generator = torch.Generator()
-        generator.seed() if seed is None else generator.manual_seed(seed)
-        flows = self.model.sample_autoregressive(
-            *self._poke_tensors(context, np.repeat(pokes[None], samples, 0)),
-            self._tensor(context.view.to_unit(points)).expand(samples, -1, -1),
-            not camera_moving,
-            context.embedded,
-            generator,
-        )
-        return flows.cpu().numpy() * np.asarray(context.view.sides, np.float32)
+
+        def begin(rows: int, order: np.ndarray, draw: Draw) -> Iterator[torch.Tensor]:
+            return self.model.sample_in_turn(
+                *self._poke_tensors(context, np.repeat(pokes[None], rows, 0)),
+                self._tensor(context.view.to_unit(points[order])).expand(rows, -1, -1),
+                not camera_moving,
+                context.embedded,
+                draw,
+            )
+
+        unit = np.asarray(context.view.sides, np.float32)
+        return sampling_steps(begin, len(pokes), len(points), samples, seed, unit)
+
+    @property
+    def motion_threshold(self) -> float:
+        """Divergence above which a point is part of what moves, nats."""
+        return self.model.config.motion_threshold
 
     def segment(
         self, context: ImageContext, pokes: Float[np.ndarray, "p 4"], camera_moving: bool = False
-    ) -> Float[np.ndarray, "h w"]:
-        """How much the pokes change what each pixel may do: KL divergence in nats.
-
-        Poked against unpoked distributions (paper, section on moving part segmentation), asked on
-        a grid of 64 cells a view's side, interpolated to the image's size.
+    ) -> MovingPart:
+        """What moves along with the pokes, for every pixel of the image.
 
         Raises:
             ValueError: as `predict`; also no poke.
         """
+        return finish(self.segment_steps(context, pokes, camera_moving))
+
+    def segment_steps(
+        self, context: ImageContext, pokes: Float[np.ndarray, "p 4"], camera_moving: bool = False
+    ) -> Steps[MovingPart]:
+        """As `segment`, in steps of bounded time and memory."""
         pokes = _as_pokes(pokes)
         if not len(pokes):
             raise ValueError("pokes is empty: at least 1 is needed")
-        cell = max(context.view.sides) / SEGMENT_CELLS
-        columns, rows = (max(1, round(n / cell)) for n in (context.width, context.height))
-        points = grid_points(context.width, context.height, columns, rows)
-        poked = self.predict(context, pokes, points, camera_moving)
-        unpoked = self.predict(context, np.zeros((0, 4)), points, camera_moving)
-        divergence = poked.kl_divergence(unpoked, generator=torch.Generator().manual_seed(0))
-        grid = divergence.float().reshape(1, 1, rows, columns).clamp_min(0)
-        size = (context.height, context.width)
-        return torch.nn.functional.interpolate(grid, size, mode="bilinear")[0, 0].numpy()
+
+        def predict(points: np.ndarray) -> tuple[MotionMixture, MotionMixture]:
+            poked = self.predict(context, pokes, points, camera_moving)
+            return poked, self.predict(context, np.zeros((0, 4)), points, camera_moving)
+
+        return segmentation_steps(predict, context.view, self.motion_threshold)
 
     @torch.inference_mode()
     def _predict_batch(

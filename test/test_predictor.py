@@ -164,13 +164,40 @@ def test_samples_repeat_and_a_single_point_follows_its_mixture(predictor, contex
         assert stats.ks_2samp(flow[:, axis], exact.numpy()).pvalue > 1e-3
 
 
-def test_segment_gives_a_divergence_for_every_pixel(predictor, context):
-    divergence = predictor.segment(context, POKES[:1])
-    assert divergence.shape == (480, 640)
-    assert (divergence >= 0).all()
-    assert divergence.max() > 0
+def test_samples_are_the_same_however_many_are_drawn_at_once(predictor, context, monkeypatch):
+    together = predictor.sample(context, POKES, POINTS, samples=5, seed=3)
+    monkeypatch.setattr("fpt_ros.sampling.TOKENS_AT_ONCE", 2 * (len(POKES) + len(POINTS)))
+    steps = predictor.sample_steps(context, POKES, POINTS, samples=5, seed=3)
+    counts = []
+    while True:
+        try:
+            counts.append(next(steps))
+        except StopIteration as end:
+            np.testing.assert_allclose(end.value, together, atol=1e-2)
+            break
+        predictor.predict(context, POKES, POINTS)  # what else runs changes nothing
+    assert counts == [2] * 3 + [2] * 3 + [1] * 3
+
+
+def test_segment_finds_what_a_poke_changes_at_every_pixel(predictor, context):
+    part = predictor.segment(context, POKES[:1])
+    assert part.divergence.shape == part.moves.shape == (480, 640)
     with pytest.raises(ValueError, match="pokes is empty"):
         predictor.segment(context, np.zeros((0, 4)))
+    # A trained model; with 64 cells of 7 pixels nothing is interpolated at the cells' centres.
+    predictor = Predictor.from_checkpoint("embedded", device="cpu")
+    blocks = np.random.default_rng(0).integers(0, 255, (7, 7, 3), np.uint8)
+    context = predictor.embed(blocks.repeat(64, 0).repeat(64, 1))
+    poke, centres = [[220, 220, 40, 0]], np.array([[220, 220], [297, 199], [3, 3], [17, 444]])
+    part = predictor.segment(context, poke)
+    assert part.divergence.dtype == np.float32
+    assert (part.divergence >= 0).all()
+    poked, unpoked = (predictor.predict(context, p, centres) for p in (poke, []))
+    exact = poked.kl_divergence(unpoked, 50_000, torch.Generator().manual_seed(1)).numpy()
+    x, y = centres.T
+    np.testing.assert_allclose(part.divergence[y, x], exact, rtol=0.2, atol=0.05)
+    assert part.moves[y, x].tolist() == [True, True, False, False]
+    assert not part.moves[part.divergence <= predictor.motion_threshold].any()
 
 
 def test_info_states_the_model(predictor):

@@ -96,15 +96,27 @@ class MotionMixture:
         self, n: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n *points 2"]:
         """`n` independent displacements for each point."""
-        uniform = self._random(torch.rand, (n, *self.shape, 1), generator)
+        uniform = self._random(torch.rand, (n, *self.shape), generator)
+        normal = self._random(torch.randn, (n, *self.shape, 2), generator)
+        return self.draw(uniform, normal)
+
+    def draw(
+        self, uniform: Float[Tensor, "*n *points"], normal: Float[Tensor, "*n *points 2"]
+    ) -> Float[Tensor, "*n *points 2"]:
+        """The displacements that these random numbers stand for.
+
+        Args:
+            uniform: from [0, 1), picks the component.
+            normal: standard normal, the place in the component.
+        """
+        shape = uniform.shape
         edges = self.weights.cumsum(-1)[..., :-1]
-        chosen = (uniform > edges).sum(-1, keepdim=True)[..., None]
-        locs = self.locs.expand(n, *self.locs.shape)
-        tril = self.scale_tril.expand(n, *self.scale_tril.shape)
-        loc = locs.gather(-2, chosen.expand(*chosen.shape[:-1], 2)).squeeze(-2)
-        factor = tril.gather(-3, chosen[..., None].expand(*chosen.shape[:-1], 2, 2)).squeeze(-3)
-        noise = self._random(torch.randn, (n, *self.shape, 2), generator)
-        return loc + einsum(factor, noise, "... i j, ... j -> ... i")
+        chosen = (uniform[..., None] > edges).sum(-1)[..., None, None]
+        locs = self.locs.expand(*shape, *self.locs.shape[-2:])
+        tril = self.scale_tril.expand(*shape, *self.scale_tril.shape[-3:])
+        loc = locs.gather(-2, chosen.expand(*shape, 1, 2)).squeeze(-2)
+        factor = tril.gather(-3, chosen[..., None].expand(*shape, 1, 2, 2)).squeeze(-3)
+        return loc + einsum(factor, normal, "... i j, ... j -> ... i")
 
     def cdf(self, flow: Float[Tensor, "*#points 2"]) -> Float[Tensor, "*points"]:
         """Probability that both coordinates are at most those of `flow` (broadcast)."""
