@@ -14,7 +14,7 @@ locked := flock Makefile
 in_environment := . scripts/env.sh &&
 
 package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv action/*.action) \
-	$(shell find fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
+	$(shell find examples fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
 
 .PHONY: help build test lint demo clean
 

@@ -11,7 +11,7 @@ log=${install/install/log}
 # links in another folder, laid out as a workspace.
 source=$build/src/fpt_ros
 mkdir -p "$source"
-for entry in CMakeLists.txt package.xml LICENSE msg srv action fpt_ros launch config recordings scripts; do
+for entry in CMakeLists.txt package.xml LICENSE msg srv action examples fpt_ros launch config recordings scripts; do
     ln -sfn "$PWD/$entry" "$source/$entry"
 done
 
