@@ -17,10 +17,10 @@ from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
 from fpt_ros.model.linear import Linear
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
 from fpt_ros.model.tokens import TokenEmbedding, sample_features
-from fpt_ros.model.transformer import KeysValues, Transformer
+from fpt_ros.model.transformer import KeptPokes, KeysValues, Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from jaxtyping import Bool, Float
 
@@ -105,16 +105,14 @@ class FlowPokeTransformer(nn.Module):
             ValueError: shapes that do not fit together.
         """
         _check_shapes(poke_pos, poke_flow, query_pos, embedded)
-        pokes, kept, chunks = poke_pos.shape[1], None, []
         chunk = max(1, TOKENS_AT_ONCE // max(1, len(query_pos)))
+        kept = self.transformer.room_for(poke_pos.shape[1] + 1)
+        chunks = []
         for queries in query_pos.split(chunk, 1):
-            if kept is None:
-                pos, flow = torch.cat([poke_pos, queries], 1), poke_flow
-            else:
-                pos, flow = queries, poke_flow[:, :0]
-            x, pokes_seen = self._decode(pos, flow, camera_static, embedded, kept)
-            chunks.append(self.out_mlp(x[:, flow.shape[1] :]))
-            kept = pokes_seen if pokes else kept
+            pos = torch.cat([poke_pos, queries], 1)
+            x = self._decode(pos, poke_flow, camera_static, embedded, kept)
+            chunks.append(self.out_mlp(x[:, poke_pos.shape[1] :]))
+            poke_pos, poke_flow = poke_pos[:, :0], poke_flow[:, :0]  # from now on they are kept
         return self._mixture(torch.cat(chunks, 1))
 
     def query_causal(
@@ -134,7 +132,7 @@ class FlowPokeTransformer(nn.Module):
         prefix = torch.arange(pokes, device=poke_pos.device)
         visible = (prefix < prefix[:, None]).repeat_interleave(per_prefix, 0)
         pos = torch.cat([poke_pos, query_pos.flatten(1, 2)], 1)
-        x, _ = self._decode(pos, poke_flow, camera_static, embedded, visible=visible)
+        x = self._decode(pos, poke_flow, camera_static, embedded, visible=visible)
         raw = rearrange(self.out_mlp(x[:, pokes:]), "b (l n) k -> b l n k", n=per_prefix)
         return self._mixture(raw)
 
@@ -169,39 +167,30 @@ class FlowPokeTransformer(nn.Module):
         if randomize_order:
             device = None if generator is None else generator.device
             order = torch.randperm(count, generator=generator, device=device).to(order.device)
-        flows = torch.empty_like(query_pos)
-        steps = self.sample_in_turn(
-            poke_pos,
-            poke_flow,
-            query_pos[:, order],
-            camera_static,
-            embedded,
-            lambda mixture: mixture.sample(1, generator)[0],
+        steps = self._sample_in_turn(
+            poke_pos, poke_flow, query_pos[:, order], camera_static, embedded, generator
         )
-        for i, flow in zip(order, steps, strict=True):
-            flows[:, i] = flow
+        flows = torch.empty_like(query_pos)
+        flows[:, order] = torch.stack(list(steps), 1)
         return flows
 
-    def sample_in_turn(
+    def _sample_in_turn(
         self,
         poke_pos: Float[Tensor, "b p 2"],
         poke_flow: Float[Tensor, "b p 2"],
         query_pos: Float[Tensor, "b q 2"],
         camera_static: bool | Bool[Tensor, "b"],
         embedded: EmbeddedImage,
-        draw: Callable[[MotionMixture], Float[Tensor, "b 2"]],
+        generator: torch.Generator | None,
     ) -> Iterator[Float[Tensor, "b 2"]]:
-        """Flows of the queries in their order; a step runs the newest poke and one query.
-
-        `draw` chooses each flow from its distribution, a mixture [b].
-        """
+        """Flows of the queries in their order; a step runs the newest poke and one query."""
         _check_shapes(poke_pos, poke_flow, query_pos, embedded)
-        kept = None
+        kept = self.transformer.room_for(poke_pos.shape[1] + query_pos.shape[1])
         for query in query_pos.split(1, 1):
             pos = torch.cat([poke_pos, query], 1)
-            x, kept = self._decode(pos, poke_flow, camera_static, embedded, kept)
+            x = self._decode(pos, poke_flow, camera_static, embedded, kept)
             mixture = self._mixture(self.out_mlp(x[:, -1]))
-            flow = draw(mixture).to(query)
+            flow = mixture.sample(1, generator)[0].to(query)
             yield flow
             poke_pos, poke_flow = query, flow[:, None]
 
@@ -211,13 +200,15 @@ class FlowPokeTransformer(nn.Module):
         poke_flow: Float[Tensor, "b p 2"],
         camera_static: bool | Bool[Tensor, "b"],
         embedded: EmbeddedImage,
-        kept: list[KeysValues] | None = None,
+        kept: list[KeptPokes] | None = None,
         visible: Bool[Tensor, "q p"] | None = None,
-    ) -> tuple[Float[Tensor, "b l w"], list[KeysValues]]:
+    ) -> Float[Tensor, "b l w"]:
         """Tokens at `pos` (new pokes, then queries) through the transformer."""
         tokens = self.input_mlp(poke_flow, sample_features(embedded.features, pos))
-        static = torch.as_tensor(camera_static, device=pos.device).long().expand(len(pos))
-        gains = embedded.gains[:, :, static]
+        if isinstance(camera_static, Tensor):
+            gains = embedded.gains[:, :, camera_static.long()]
+        else:
+            gains = embedded.gains[:, :, int(camera_static), None]
         return self.transformer(
             tokens, pos, gains, embedded.keys_values, poke_flow.shape[1], kept, visible
         )

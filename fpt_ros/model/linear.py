@@ -42,12 +42,22 @@ class Linear(nn.Linear):
         self._packed = self._packed_from = None
 
     def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
-        usable = self._packed_from is not None and not torch.is_grad_enabled()
-        if torch.compiler.is_compiling():  # the compiler packs by itself
-            return super().forward(x)
-        if usable and x.dtype == self.weight.dtype and self._packed_from == self._weight_state():
+        if self._can_use_packed(x):
             return _ONEDNN._linear_pointwise(x, self._packed, self.bias, "none", [], "")
         return super().forward(x)
+
+    def plus(self, y: Float[Tensor, "*rows out"], x: Float[Tensor, "*rows in"]) -> Tensor:
+        """y + forward(x), the sum taken while the product is still at hand."""
+        if self._can_use_packed(x) and y.dtype == x.dtype:
+            return _ONEDNN._linear_pointwise.binary(x, y, self._packed, self.bias, "add")
+        return y + super().forward(x)
+
+    def _can_use_packed(self, x: Tensor) -> bool:
+        if self._packed_from is None or torch.is_grad_enabled() or x.dtype != self.weight.dtype:
+            return False
+        if torch.compiler.is_compiling():  # the compiler packs by itself
+            return False
+        return self._packed_from == self._weight_state()
 
     def __getstate__(self) -> dict:
         """Copies and pickles go without the packed weight, whose layout is the process's own."""

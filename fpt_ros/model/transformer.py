@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from fpt_ros.model.config import HEAD_WIDTH
@@ -30,16 +29,37 @@ class KeysValues(NamedTuple):
     values: Float[Tensor, "b h n c"]
 
 
+class KeptPokes:
+    """The keys and values of the pokes so far in one layer, with room for more."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._count = 0
+        self._buffers: KeysValues | None = None
+
+    def extended(self, new: KeysValues, keep: int) -> KeysValues:
+        """The kept ones with new ones after them, of which the first `keep` are kept, too."""
+        if self._buffers is None:
+            batch, heads, _, channels = new.keys.shape
+            room = (batch, heads, self._capacity, channels)
+            self._buffers = KeysValues(*(part.new_empty(room) for part in new))
+        end = self._count + new.keys.shape[2]
+        if end > self._count:
+            for buffer, part in zip(self._buffers, new, strict=True):
+                buffer[:, :, self._count : end] = part
+        self._count += keep
+        return KeysValues(*(buffer[:, :, :end] for buffer in self._buffers))
+
+
 class Rotation(NamedTuple):
-    """Cosines and sines of the rotary angles of some positions."""
+    """Cosines and sines of the rotary angles of some positions, for each channel."""
 
-    cos: Float[Tensor, "b h n c2"]
-    sin: Float[Tensor, "b h n c2"]
+    cos: Float[Tensor, "b n h c"]
+    sin: Float[Tensor, "b n h c"]
 
-    def __call__(self, x: Float[Tensor, "b h n c"]) -> Float[Tensor, "b h n c"]:
+    def __call__(self, x: Float[Tensor, "b n h c"]) -> Float[Tensor, "b n h c"]:
         """Rotate each pair (channel i, channel i + c/2)."""
-        a, b = x.chunk(2, -1)
-        return torch.cat([a * self.cos - b * self.sin, b * self.cos + a * self.sin], -1)
+        return torch.addcmul(x * self.cos, x.roll(HEAD_WIDTH // 2, -1), self.sin)
 
 
 class RotaryEmbedding(nn.Module):
@@ -56,9 +76,10 @@ class RotaryEmbedding(nn.Module):
 
     def forward(self, pos: Float[Tensor, "b n 2"]) -> Rotation:
         """Positions in the unit square to rotations; the y angles come first."""
-        x, y = (pos.float() * 2 - 1)[:, None, :, :, None].unbind(-2)
-        angles = torch.cat([y * self.freqs[1, :, None], x * self.freqs[0, :, None]], -1)
-        return Rotation(angles.cos(), angles.sin())
+        x, y = (pos.float() * 2 - 1)[:, :, None, :, None].unbind(-2)
+        angles = torch.cat([y * self.freqs[1], x * self.freqs[0]], -1)
+        cos, sin = angles.cos(), angles.sin()
+        return Rotation(torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1))
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
         """Move between devices, but keep float32: in half precision the angles would be wrong."""
@@ -112,45 +133,37 @@ class Layer(nn.Module):
         return torch.stack([norm.gain(condition) for norm in norms])
 
     def image_keys_values(self, tokens: Float[Tensor, "b n d"], rotation: Rotation) -> KeysValues:
-        """The image's side of the cross-attention."""
+        """The image's side of the cross-attention, laid out as it is read."""
         keys, values = _split_heads(self.cross_kv(tokens), 2)
-        return KeysValues(_normalise(keys, self.cross_scale, rotation), values)
+        keys = _normalise(keys, self.cross_scale, rotation)
+        return KeysValues(*(part.transpose(1, 2).contiguous() for part in (keys, values)))
 
     def forward(
         self,
         x: Float[Tensor, "b l w"],
         rotation: Rotation,
-        gains: Float[Tensor, "3 b 1 w"],
+        gains: Float[Tensor, "3 #b 1 w"],
         image: KeysValues,
         new_pokes: int,
-        kept: KeysValues | None,
+        kept: KeptPokes | None,
         visible: Bool[Tensor, "q p"] | None,
-    ) -> tuple[Float[Tensor, "b l w"], KeysValues]:
+    ) -> Float[Tensor, "b l w"]:
         """Tokens (`new_pokes` pokes, then queries) through the layer.
 
-        `kept` holds earlier pokes; the second result holds them and the new ones. `visible`
-        says which pokes each query sees; None: all of them.
+        `kept` holds earlier pokes and takes the new ones. `visible` says which pokes each query
+        sees; None: all of them.
         """
         q, k, v = _split_heads(self.self_qkv(ada_rms_norm(x, gains[0])), 3)
         q, k = (_normalise(part, self.self_scale, rotation) for part in (q, k))
-        pokes = KeysValues(k[:, :, :new_pokes], v[:, :, :new_pokes])
-        if kept is not None:
-            pokes = KeysValues(*(torch.cat(pair, 2) for pair in zip(kept, pokes, strict=True)))
-        queries = KeysValues(k[:, :, new_pokes:], v[:, :, new_pokes:])
-        attended = torch.cat(
-            [
-                _attend_earlier(q[:, :, :new_pokes], pokes),
-                _attend_pokes_and_self(q[:, :, new_pokes:], pokes, queries, visible),
-            ],
-            2,
-        )
-        x = x + self.self_out(_join_heads(attended))
+        attended = _attend_tokens(q, k, v, new_pokes, kept, visible)
+        x = self.self_out.plus(x, attended.flatten(2))
 
         (q,) = _split_heads(self.cross_q(ada_rms_norm(x, gains[1])), 1)
-        x = x + _join_heads(_attend_image(_normalise(q, self.cross_scale, rotation), image))
+        q = _normalise(q, self.cross_scale, rotation)
+        x = x + _attend_image(q, image).flatten(2)
 
         values, gates = self.ffn_up(ada_rms_norm(x, gains[2])).chunk(2, -1)
-        return x + self.ffn_down(values * F.silu(gates)), pokes
+        return self.ffn_down.plus(x, values * F.silu(gates))
 
 
 class Transformer(nn.Module):
@@ -169,6 +182,10 @@ class Transformer(nn.Module):
         layers = cast("list[Layer]", list(self.layers))
         return [layer.image_keys_values(tokens, rotation) for layer in layers]
 
+    def room_for(self, pokes: int) -> list[KeptPokes]:
+        """For each layer, what keeps up to that many tokens."""
+        return [KeptPokes(pokes) for _ in self.layers]
+
     def gains(self, conditions: Float[Tensor, "c w"]) -> Float[Tensor, "depth 3 c w"]:
         """Every norm's gain under each condition."""
         layers = cast("list[Layer]", list(self.layers))
@@ -178,54 +195,65 @@ class Transformer(nn.Module):
         self,
         x: Float[Tensor, "b l w"],
         pos: Float[Tensor, "b l 2"],
-        gains: Float[Tensor, "depth 3 b w"],
+        gains: Float[Tensor, "depth 3 #b w"],
         image: list[KeysValues],
         new_pokes: int,
-        kept: list[KeysValues] | None = None,
+        kept: list[KeptPokes] | None = None,
         visible: Bool[Tensor, "q p"] | None = None,
-    ) -> tuple[Float[Tensor, "b l w"], list[KeysValues]]:
-        """All layers; arguments and results as `Layer.forward`, one entry a layer."""
+    ) -> Float[Tensor, "b l w"]:
+        """All layers; arguments as `Layer.forward`, one entry a layer."""
         rotation = self.pos_emb(pos)
-        all_pokes = []
         for i, layer in enumerate(self.layers):
-            x, pokes = layer(
-                x,
-                rotation,
-                gains[i].unsqueeze(2),
-                image[i],
-                new_pokes,
-                None if kept is None else kept[i],
-                visible,
-            )
-            all_pokes.append(pokes)
-        return x, all_pokes
+            kept_here = None if kept is None else kept[i]
+            x = layer(x, rotation, gains[i, :, :, None], image[i], new_pokes, kept_here, visible)
+        return x
 
 
-def _split_heads(x: Float[Tensor, "b n pw"], parts: int) -> Float[Tensor, "p b h n c"]:
-    return rearrange(x, "b n (p h c) -> p b h n c", p=parts, c=HEAD_WIDTH)
-
-
-def _join_heads(x: Float[Tensor, "b h n c"]) -> Float[Tensor, "b n w"]:
-    return rearrange(x, "b h n c -> b n (h c)")
+def _split_heads(x: Float[Tensor, "b n pw"], parts: int) -> tuple[Float[Tensor, "b n h c"], ...]:
+    return x.unflatten(-1, (parts, -1, HEAD_WIDTH)).unbind(2)
 
 
 def _normalise(
-    x: Float[Tensor, "b h n c"], scale: Float[Tensor, "h"], rotation: Rotation
-) -> Float[Tensor, "b h n c"]:
+    x: Float[Tensor, "b n h c"], scale: Float[Tensor, "h"], rotation: Rotation
+) -> Float[Tensor, "b n h c"]:
     """Queries or keys to length sqrt(|scale|) (in float32), rotated."""
     v = x.float()
-    length = (v.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
-    factor = (scale.float().abs() + 1e-6).sqrt().view(-1, 1, 1) * length
-    return rotation(v * factor).to(x.dtype)
+    squared = v.square().sum(-1, keepdim=True)
+    wanted = scale.float().abs()[:, None] + 1e-6
+    return rotation(v * (wanted / (squared + 1e-6)).sqrt()).to(x.dtype)
 
 
-def _attend_earlier(q: Float[Tensor, "b h n c"], pokes: KeysValues) -> Float[Tensor, "b h n c"]:
-    """The newest pokes attend to all earlier ones and themselves."""
-    new, total = q.shape[2], pokes.keys.shape[2]
-    if new == 0:
-        return q
-    mask = torch.ones(new, total, dtype=torch.bool, device=q.device).tril(total - new)
-    return F.scaled_dot_product_attention(q, pokes.keys, pokes.values, mask, scale=1.0)
+def _attend_tokens(
+    q: Float[Tensor, "b n h c"],
+    k: Float[Tensor, "b n h c"],
+    v: Float[Tensor, "b n h c"],
+    new_pokes: int,
+    kept: KeptPokes | None,
+    visible: Bool[Tensor, "q p"] | None,
+) -> Float[Tensor, "b n h c"]:
+    """Pokes attend to earlier ones and themselves, queries to all pokes and themselves."""
+    # A lone query sees what another poke in its place would: one attention serves both.
+    single = visible is None and q.shape[1] == new_pokes + 1
+    in_turn = q.shape[1] if single else new_pokes
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    pokes = KeysValues(k[:, :, :in_turn], v[:, :, :in_turn])
+    if kept is not None:
+        pokes = kept.extended(pokes, new_pokes)
+    attended = [_attend_earlier(q[:, :, :in_turn], pokes)] if in_turn else []
+    if in_turn < q.shape[2]:
+        queries = KeysValues(k[:, :, in_turn:], v[:, :, in_turn:])
+        attended.append(_attend_pokes_and_self(q[:, :, in_turn:], pokes, queries, visible))
+    return torch.cat(attended, 2).transpose(1, 2)
+
+
+def _attend_earlier(q: Float[Tensor, "b h n c"], tokens: KeysValues) -> Float[Tensor, "b h n c"]:
+    """The newest tokens attend to all earlier ones and themselves."""
+    new, total = q.shape[2], tokens.keys.shape[2]
+    mask = None
+    if new > 1:
+        order = torch.arange(total, device=q.device)
+        mask = order <= order[total - new :, None]
+    return F.scaled_dot_product_attention(q, *tokens, mask, scale=1.0)
 
 
 def _attend_pokes_and_self(
@@ -243,13 +271,12 @@ def _attend_pokes_and_self(
     return share[..., :-1] @ pokes.values + share[..., -1:] * queries.values
 
 
-def _attend_image(q: Float[Tensor, "b h l c"], image: KeysValues) -> Float[Tensor, "b h l c"]:
+def _attend_image(q: Float[Tensor, "b l h c"], image: KeysValues) -> Float[Tensor, "b l h c"]:
     """Attention to the image's tokens; several rows of a batch may share one image.
 
     Rows of the same image are joined into one longer sequence, so that its keys and values are
     read once and never copied.
     """
-    images = len(image.keys)
-    joined = rearrange(q, "(i m) h l c -> i h (m l) c", i=images)
-    out = F.scaled_dot_product_attention(joined, image.keys, image.values, scale=1.0)
-    return rearrange(out, "i h (m l) c -> (i m) h l c", l=q.shape[2])
+    joined = q.reshape(len(image.keys), -1, *q.shape[2:]).transpose(1, 2)
+    out = F.scaled_dot_product_attention(joined, *image, scale=1.0)
+    return out.transpose(1, 2).reshape(q.shape)

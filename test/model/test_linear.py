@@ -31,6 +31,17 @@ def test_results_are_equal(shape, bias):
     )
 
 
+@pytest.mark.parametrize("packed", [True, False])
+@torch.no_grad()
+def test_a_sum_is_taken_with_the_product(packed):
+    layer, x, y = packed_linear(), torch.randn(3, 5, 96), torch.randn(3, 5, 40)
+    if not packed:
+        layer.unpack()
+    before = y.clone()
+    torch.testing.assert_close(layer.plus(y, x), y + layer(x), atol=1e-5, rtol=0)
+    assert torch.equal(y, before)
+
+
 @torch.no_grad()
 def test_bfloat16_and_mixed_types():
     layer, x = packed_linear(torch.bfloat16), torch.randn(4, 96, dtype=torch.bfloat16)
