@@ -15,6 +15,7 @@ from fpt_ros.model import FlowPokeTransformer, ModelConfig
 from fpt_ros.training.batches import Sampling
 from fpt_ros.training.distributed import join_processes, leave_processes
 from fpt_ros.training.scenes import load_scenes
+from fpt_ros.training.threshold import set_motion_threshold
 from fpt_ros.training.trainer import Recipe, Trainer
 from fpt_ros.training.warm_start import warm_start
 
@@ -69,6 +70,9 @@ def main(arguments: list[str] | None = None) -> None:
     train = load_scenes(options.data / "train", rank, world_size)
     val = load_scenes(options.data / "val", rank, world_size, limit=VAL_PICTURES)
     trainer.run(train, val)
+    if rank == 0:
+        set_motion_threshold(trainer.averaged_model, train)
+        trainer.save()
     leave_processes()
 
 

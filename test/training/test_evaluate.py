@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,9 +10,17 @@ import pytest
 import torch
 from toy import write_toy_split
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
-from fpt_ros.training.evaluate import SETS, choose, judge, main, predict
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint, save_checkpoint
+from fpt_ros.training.evaluate import (
+    SETS,
+    choose,
+    choose_motion_threshold,
+    judge,
+    main,
+    predict,
+)
 from fpt_ros.training.metrics import make_cases
+from fpt_ros.training.threshold import main as choose_threshold
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +55,22 @@ def test_knowing_the_truth_gives_perfect_figures(model, toy_scenes):
     """Choosing and judging with predictions that are the truth itself."""
     cases = make_cases(toy_scenes)
     predicted = predict(model, cases, cases.images)
-    truth = type(predicted)(**{**vars(predicted), "mean": cases.flow})
+    known = {
+        "mean": cases.flow,
+        "moves": cases.moving.astype(float),
+        # A poke also changes what is known of points that stay.
+        "divergence": np.where(cases.moving, 2.0, 3.0),
+    }
+    truth = type(predicted)(**{**vars(predicted), **known})
     choices = choose(cases, truth)
     figures = judge(cases, truth, choices)
-    assert choices.estimate == "mean" and choices.score == "mean"
-    assert figures["mean"] == 0 and figures["iou"] == 1
+    assert choices.estimate == "mean" and choices.motion_threshold == 1.95
+    assert figures["mean"] == 0 and figures["iou"] == 1 and figures["divergence_iou"] < 1
 
 
 def test_the_command_writes_figures_table_and_picture(model, toy_data, tmp_path, capsys):
     data = tmp_path / "data"
-    shutil.copytree(toy_data / "val", data / "val")
+    shutil.copytree(toy_data / "train", data / "train")
     for seed, name in enumerate(SETS):
         write_toy_split(data / name, shards=1, pictures=8, seed=10 + seed)
     save_checkpoint(model, tmp_path / "model.safetensors")
@@ -72,3 +87,22 @@ def test_the_command_writes_figures_table_and_picture(model, toy_data, tmp_path,
     assert f"{record['sets']['heldout_b']['ours']['iou']:.3f}" in printed
     sheet = cv2.imread(str(tmp_path / "out" / "contact_sheet.png"))
     assert sheet is not None and sheet.std() > 10
+
+
+def test_a_checkpoint_gets_the_threshold_that_suits_its_training_scenes(
+    model, toy_data, toy_scenes, tmp_path
+):
+    save_checkpoint(model, tmp_path / "in.safetensors")
+    found = tmp_path / "out.safetensors"
+    choose_threshold(
+        [
+            *("--data", str(toy_data), "--checkpoint", str(tmp_path / "in.safetensors")),
+            *("--out", str(found)),
+        ]
+    )
+    chosen = load_checkpoint(found, device="cpu").config
+    assert replace(chosen, motion_threshold=model.config.motion_threshold) == model.config
+    cases = make_cases(toy_scenes)
+    predicted = predict(model, cases, cases.images)
+    best = choose_motion_threshold(cases, predicted)
+    assert chosen.motion_threshold == best

@@ -5,6 +5,7 @@ The full figures come from ``fpt-eval``; this asks the same questions of fewer p
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from fpt_ros.training.metrics import make_cases
 from fpt_ros.training.scenes import load_scenes
 
 SEED = 4321
-VAL_PICTURES, PICTURES = 24, 12
+KNOWN_PICTURES, PICTURES = 24, 12
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,9 @@ def figures(tmp_path_factory) -> list[dict]:
         return make_cases(load_scenes(folder / split))
 
     model = load_checkpoint("embedded", device="cpu")
-    val = cases("val", VAL_PICTURES)
-    choices = choose(val, predict(model, val, val.images))
+    known = cases("train", KNOWN_PICTURES)
+    choices = choose(known, predict(model, known, known.images))
+    choices = replace(choices, motion_threshold=model.config.motion_threshold)
     return [judge_set(model, cases(name, PICTURES), choices) for name in SETS]
 
 
