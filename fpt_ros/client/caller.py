@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -102,9 +103,11 @@ class Caller:
 
     def start(self) -> None:
         self._thread.start()
+        atexit.register(self.close)  # a thread that waits for messages then would end in a crash
 
     def close(self) -> None:
         """End the thread; what waits ends with a RuntimeError."""
+        atexit.unregister(self.close)
         self._in_thread(self._stop)
         if threading.current_thread() is not self._thread:
             self._thread.join()

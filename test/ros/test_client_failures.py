@@ -1,0 +1,180 @@
+"""MotionClient when things go wrong: nobody there, no time, cancellation, restart, shutdown."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+import rclpy
+from fpt_ros.msg import ErrorCode
+from rclpy.executors import ExternalShutdownException
+
+from fpt_ros.client import MotionClient, MotionError
+
+POKE = (40.0, 30.0, 12.0, -5.0)
+POINTS = [[5.0, 7.0], [90.5, 60.25]]
+MANY = 300_000
+
+
+@pytest.fixture
+def context():
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    yield context
+    context.try_shutdown()
+
+
+@pytest.fixture
+def connect(context):
+    """Makes clients of nodes by their namespace."""
+    clients = []
+
+    def connect(namespace, **options):
+        clients.append(MotionClient(name=f"/{namespace}/fpt", context=context, **options))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def many_points():
+    return np.random.default_rng(0).uniform(0, 63, (MANY, 2)).astype(np.float32)
+
+
+def assert_nothing_left(client):
+    """No request of the client waits for an answer that nobody wants."""
+    end = time.monotonic() + 5
+    services = (client._predict, client._evaluate, client._caller._get_state)
+    while any(service._pending_requests for service in services) or client._caller._pending:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_no_node(planner, connect):
+    client = connect("nowhere")
+    start = time.monotonic()
+    with pytest.raises(TimeoutError) as error:
+        client.predict([POKE], POINTS, timeout=0.5)
+    assert 0.5 < time.monotonic() - start < 2
+    for word in ("/nowhere/fpt/predict_motion", "0.5 s", "/shared/fpt"):
+        assert word in str(error.value)
+    with pytest.raises(TimeoutError, match="/nowhere/fpt/sample_motion"):
+        client.sample([POKE], POINTS, timeout=0.5)
+    assert_nothing_left(client)
+
+
+def test_busy_and_hung_nodes(start_node, connect):
+    node, planner = start_node("busy", autostart=True, max_queries=MANY)
+    planner.kept_image()
+    client = connect("busy")
+    with pytest.raises(TimeoutError) as error:
+        client.predict([POKE], many_points(), timeout=0.6)
+    for word in ("/busy/fpt/predict_motion", "0.6 s", "active and busy"):
+        assert word in str(error.value)
+    assert_nothing_left(client)
+    node.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(TimeoutError, match="hangs"):
+        client.evaluate([POKE], POINTS, POINTS, 5.0, timeout=0.6)
+    node.process.send_signal(signal.SIGCONT)
+    assert client.predict([POKE], POINTS).mean.shape == (2, 2)
+    # Nothing is left, nor do late answers of what was given up disturb anything.
+    assert_nothing_left(client)
+
+
+def test_states_and_restarts_of_the_node(start_node, connect, tmp_path):
+    """One client: before the node is there, while it becomes ready, killed, and started again."""
+    client = connect("back", timeout=20)
+    early = client.predict_async([POKE], POINTS)
+    node, planner = start_node("back")
+    with pytest.raises(MotionError, match="activate") as error:
+        early.result()
+    assert error.value.code == ErrorCode.NOT_ACTIVE
+    with pytest.raises(TimeoutError, match=r"1 s.*activate"):
+        client.wait_until_ready(1.0)
+    assert planner.change_state("configure") and planner.change_state("activate")
+    with pytest.raises(TimeoutError, match="no image"):
+        client.wait_until_ready(0.5)
+    planner.kept_image()
+    client.wait_until_ready(5)
+    before = client.predict([POKE], POINTS)
+
+    assert node.stop() == 0
+    waiting = client.predict_async([POKE], POINTS)
+    _, planner = start_node("back", autostart=True)
+    with pytest.raises(MotionError):
+        waiting.result()  # the new node answers: it was not active yet, or has no image
+    planner.kept_image()
+    client.wait_until_ready(20)
+    np.testing.assert_array_equal(client.predict([POKE], POINTS).means, before.means)
+
+
+def test_cancelled_question_is_forgotten(start_node, connect):
+    _, planner = start_node("forgetful", autostart=True, max_queries=MANY)
+    planner.kept_image()
+    client = connect("forgetful")
+    client.predict([POKE], POINTS)
+    future = client.predict_async([POKE], many_points())
+    assert future.cancel()
+    with pytest.raises(CancelledError):
+        future.result()
+    assert_nothing_left(client)
+
+
+def test_shutdown_and_close_end_what_waits(connect, context):
+    client, closed = connect("nowhere"), connect("nowhere")
+    waiting, others = client.predict_async([POKE]), closed.predict_async([POKE])
+    closed.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        others.result(5)
+    with pytest.raises(RuntimeError, match="closed"):
+        closed.predict([POKE])
+    context.shutdown()
+    with pytest.raises(ExternalShutdownException):
+        waiting.result(5)
+    with pytest.raises(ExternalShutdownException):
+        client.predict([POKE])
+
+
+SCRIPT = """
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from fpt_ros.client import MotionClient
+
+rclpy.init()
+client = MotionClient(name="/nowhere/fpt")
+print("asking", flush=True)
+try:
+    client.predict([[1, 2, 3, 4]])
+except (KeyboardInterrupt, ExternalShutdownException):
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_script_that_waits(how):
+    script = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert script.stdout.readline() == "asking\n"
+    time.sleep(0.2)
+    script.send_signal(how)
+    printed, errors = script.communicate(timeout=10)
+    assert (script.returncode, printed, errors) == (0, "interrupted\n", "")
+
+
+def test_script_may_end_without_closing(planner):
+    """Neither client nor rclpy: the process must not hang or crash at its end."""
+    code = (
+        "import rclpy; from fpt_ros.client import MotionClient; rclpy.init()\n"
+        "print(MotionClient(name='/shared/fpt').predict([[40, 30, 5, 0]]).flow.shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(24, 32, 2)\n", "")
