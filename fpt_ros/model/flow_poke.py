@@ -20,7 +20,7 @@ from fpt_ros.model.tokens import TokenEmbedding, sample_features
 from fpt_ros.model.transformer import KeptPokes, KeysValues, Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jaxtyping import Bool, Float
 
@@ -167,30 +167,38 @@ class FlowPokeTransformer(nn.Module):
         if randomize_order:
             device = None if generator is None else generator.device
             order = torch.randperm(count, generator=generator, device=device).to(order.device)
-        steps = self._sample_in_turn(
-            poke_pos, poke_flow, query_pos[:, order], camera_static, embedded, generator
+        steps = self.sample_in_turn(
+            poke_pos,
+            poke_flow,
+            query_pos[:, order],
+            camera_static,
+            embedded,
+            lambda mixture: mixture.sample(1, generator)[0],
         )
         flows = torch.empty_like(query_pos)
         flows[:, order] = torch.stack(list(steps), 1)
         return flows
 
-    def _sample_in_turn(
+    def sample_in_turn(
         self,
         poke_pos: Float[Tensor, "b p 2"],
         poke_flow: Float[Tensor, "b p 2"],
         query_pos: Float[Tensor, "b q 2"],
         camera_static: bool | Bool[Tensor, "b"],
         embedded: EmbeddedImage,
-        generator: torch.Generator | None,
+        draw: Callable[[MotionMixture], Float[Tensor, "b 2"]],
     ) -> Iterator[Float[Tensor, "b 2"]]:
-        """Flows of the queries in their order; a step runs the newest poke and one query."""
+        """Flows of the queries in their order; a step runs the newest poke and one query.
+
+        `draw` chooses each flow from its distribution, a mixture [b].
+        """
         _check_shapes(poke_pos, poke_flow, query_pos, embedded)
         kept = self.transformer.room_for(poke_pos.shape[1] + query_pos.shape[1])
         for query in query_pos.split(1, 1):
             pos = torch.cat([poke_pos, query], 1)
             x = self._decode(pos, poke_flow, camera_static, embedded, kept)
             mixture = self._mixture(self.out_mlp(x[:, -1]))
-            flow = mixture.sample(1, generator)[0].to(query)
+            flow = draw(mixture).to(query)
             yield flow
             poke_pos, poke_flow = query, flow[:, None]
 
