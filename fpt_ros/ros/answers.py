@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fpt_ros.msg import ErrorCode
-from fpt_ros.ros.conversions import floats, motion_to_message
-from fpt_ros.ros.inference import check_inside
+from fpt_ros.action import SampleMotion
+from fpt_ros.msg import ErrorCode, MotionSamples
+from fpt_ros.ros.conversions import (
+    divergence_to_message,
+    floats,
+    mask_to_message,
+    motion_to_message,
+    seconds_to_duration,
+)
+from fpt_ros.ros.inference import check_inside, grid_if_empty
 from fpt_ros.ros.requests import (
     RequestError,
     check_tolerance,
@@ -20,16 +27,21 @@ from fpt_ros.ros.requests import (
     read_points,
     read_pokes,
 )
-from fpt_ros.srv import EvaluatePokes, PredictMotion
+from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fpt_ros.ros.inference import Inference
     from fpt_ros.ros.node import FptNode
+    from fpt_ros.ros.parameters import Settings
     from fpt_ros.steps import Result, Steps
 
 NO_POKES = np.zeros((0, 4), np.float32)
 NO_POINTS = np.zeros((0, 2), np.float32)
-MOTIONS_PER_QUERY = 16
+RANDOM = -1  # as a seed
+# Mixtures of evaluate_pokes and displacements of sample_motion: bounds an answer's memory.
+ANSWERS_PER_QUERY = 16
 
 
 class Answers:
@@ -59,7 +71,9 @@ class Answers:
         goals = read_goals(request.goal_dx, request.goal_dy, len(points))
         check_tolerance(request.tolerance)
         if request.return_motions:
-            _check_motions(len(candidates), len(points), settings.max_queries)
+            count = len(candidates) * len(points)
+            what = f"return_motions: candidates ({len(candidates)}) x points ({len(points)})"
+            _check_product(what, count, settings)
         frame = self._node.frames.find(request.stamp)
         size = self._node.frames.size_of(frame)
         check_inside(NO_POKES, points, *size)
@@ -83,6 +97,58 @@ class Answers:
             motions=[motion_to_message(motion, frame.header) for motion in motions],
         )
 
+    def segment_motion(self, request: SegmentMotion.Request) -> Steps[SegmentMotion.Response]:
+        pokes = read_pokes(request.pokes)
+        if not len(pokes):
+            raise invalid("pokes is empty: at least 1 is needed")
+        frame = self._node.frames.find(request.stamp)
+        check_inside(pokes, NO_POINTS, *self._node.frames.size_of(frame))
+        part = yield from self._inference.segment(frame, pokes, request.camera_moving)
+        return SegmentMotion.Response(
+            divergence=divergence_to_message(part.divergence, frame.header),
+            mask=mask_to_message(part.moves, frame.header),
+        )
+
+    def sample_motion(
+        self, goal: SampleMotion.Goal, report: Callable[[int, int], None]
+    ) -> Steps[SampleMotion.Result]:
+        """`report` is told how many points have been sampled, and of how many."""
+        settings = self._node.settings
+        pokes = read_pokes(goal.pokes)
+        points = read_points(goal.x, goal.y, settings.max_queries)
+        frame = self._node.frames.find(goal.stamp)
+        width, height = self._node.frames.size_of(frame)
+        check_inside(pokes, points, width, height)
+        points, grid = grid_if_empty(points, frame, settings)
+        total = goal.samples * len(points)
+        if goal.samples < 1:
+            raise invalid("samples is 0: must be at least 1")
+        _check_product(f"samples ({goal.samples}) x points ({len(points)})", total, settings)
+        displacements = yield from self._inference.sample(
+            frame,
+            pokes,
+            points,
+            goal.samples,
+            None if goal.seed == RANDOM else goal.seed,
+            goal.camera_moving,
+            lambda done: report(done, total),
+        )
+        motion = MotionSamples(
+            header=frame.header,
+            horizon=seconds_to_duration(self._inference.horizon(settings)),
+            image_width=width,
+            image_height=height,
+            pokes=goal.pokes,
+            camera_moving=goal.camera_moving,
+            grid_width=grid[0],
+            grid_height=grid[1],
+            x=floats(points[:, 0]),
+            y=floats(points[:, 1]),
+            samples=goal.samples,
+            displacements=floats(displacements),
+        )
+        return SampleMotion.Result(motion=motion)
+
     def guarded(self, response_type: type, steps: Steps[Result]) -> Steps[Any]:
         """The steps' result, or a response with the error that they ended with."""
         try:
@@ -92,17 +158,14 @@ class Answers:
         except Exception as error:
             self._node.fail(error)
             code, message = ErrorCode.PREDICTION_FAILED, f"{type(error).__name__}: {error}"
-        self._node.statistics.count("request errors")
         return error_response(response_type, code, message)
 
 
-def _check_motions(candidates: int, points: int, max_queries: int) -> None:
-    """Each candidate's motions of every point would fill the memory long before the rest does."""
-    allowed = MOTIONS_PER_QUERY * max_queries
-    if candidates * points > allowed:
+def _check_product(what: str, count: int, settings: Settings) -> None:
+    allowed = ANSWERS_PER_QUERY * settings.max_queries
+    if count > allowed:
         raise RequestError(
             ErrorCode.TOO_LARGE,
-            f"return_motions with {candidates} candidates x {points} points asks for "
-            f"{candidates * points} motions: at most {allowed} are allowed "
-            f"({MOTIONS_PER_QUERY} x parameter max_queries)",
+            f"{what} is {count}: at most {allowed} are allowed "
+            f"({ANSWERS_PER_QUERY} x parameter max_queries)",
         )

@@ -16,7 +16,7 @@ from fpt_ros.msg import MotionDistributions, Poke
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float32, UInt8
+    from jaxtyping import Bool, Float32, UInt8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +112,16 @@ def rgb_to_message(image: UInt8[np.ndarray, "h w 3"], header: Header) -> Image:
 def flow_to_message(flow: Float32[np.ndarray, "rows columns 2"], header: Header) -> Image:
     """A 32FC2 image: displacement to the right and down [px]."""
     return _image(flow.astype(np.float32), "32FC2", header)
+
+
+def divergence_to_message(divergence: Float32[np.ndarray, "h w"], header: Header) -> Image:
+    """A 32FC1 image [nats]."""
+    return _image(divergence[:, :, None], "32FC1", header)
+
+
+def mask_to_message(mask: Bool[np.ndarray, "h w"], header: Header) -> Image:
+    """A mono8 image: 255 where the mask is true."""
+    return _image(np.where(mask, np.uint8(255), np.uint8(0))[:, :, None], "mono8", header)
 
 
 def seconds_to_duration(seconds: float) -> Duration:

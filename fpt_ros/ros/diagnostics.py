@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RECENT = 10.0
 IMAGE_TIMEOUT = 5.0
 RATE_WINDOW = 5.0
+KINDS = ("predict_motion", "evaluate_pokes", "segment_motion", "sample_motion")
 
 
 class Statistics:
@@ -50,9 +51,12 @@ class Statistics:
         """Keep how long the block took; the last 200 count."""
         start = time.perf_counter()
         yield
+        self.took(name, time.perf_counter() - start)
+
+    def took(self, name: str, seconds: float) -> None:
+        """Keep a duration; the last 200 count."""
         with self._lock:
-            durations = self._durations.setdefault(name, deque(maxlen=200))
-            durations.append(time.perf_counter() - start)
+            self._durations.setdefault(name, deque(maxlen=200)).append(seconds)
 
     def total(self, name: str) -> int:
         return self._counts[name]
@@ -104,6 +108,7 @@ def status(
         "prediction rate [Hz]": f"{statistics.rate('predictions'):.1f}",
         "requests": str(statistics.total("requests")),
         "requests waiting": str(waiting),
+        **{f"{kind} requests, p50 / p95 [ms]": _requests(kind, statistics) for kind in KINDS},
         "embed image p50 / p95 [ms]": statistics.percentiles("embed"),
         "query p50 / p95 [ms]": statistics.percentiles("query"),
         "messages refused": str(statistics.total("refused")),
@@ -119,6 +124,11 @@ def status(
         hardware_id=values["device"],
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
+
+
+def _requests(kind: str, statistics: Statistics) -> str:
+    """How many there were, and how long the answers took."""
+    return f"{statistics.total(kind)}, {statistics.percentiles(kind)}"
 
 
 def _judge(state: str, statistics: Statistics) -> tuple[bytes, str]:

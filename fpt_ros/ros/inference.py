@@ -13,12 +13,15 @@ from fpt_ros.ros.requests import invalid
 from fpt_ros.view import check_points, check_pokes, grid_points
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Float32
 
     from fpt_ros.model import MotionMixture
     from fpt_ros.ros.diagnostics import Statistics
     from fpt_ros.ros.frames import Frame
     from fpt_ros.ros.parameters import Settings
+    from fpt_ros.segmentation import MovingPart
     from fpt_ros.steps import Result, Steps
 
 CHUNK = 1024  # points in one step
@@ -86,6 +89,40 @@ class Inference:
         ]
         return evaluation, motions
 
+    def segment(
+        self, frame: Frame, pokes: Float32[np.ndarray, "P 4"], camera_moving: bool
+    ) -> Steps[MovingPart]:
+        """What moves along with the pokes."""
+        context = yield from self._context(frame)
+        steps = self.predictor.segment_steps(context, pokes, camera_moving)
+        return (yield from self._timed("segment", steps))
+
+    def sample(
+        self,
+        frame: Frame,
+        pokes: Float32[np.ndarray, "P 4"],
+        points: Float32[np.ndarray, "N 2"],
+        samples: int,
+        seed: int | None,
+        camera_moving: bool,
+        report: Callable[[int], None],
+    ) -> Steps[Float32[np.ndarray, "S N 2"]]:
+        """Joint futures of the points; `report` is told how many points have been sampled."""
+        context = yield from self._context(frame)
+        steps = self.predictor.sample_steps(context, pokes, points, samples, seed, camera_moving)
+        timed, done = self._timed("sample", steps), 0
+        while True:
+            try:
+                done += next(timed)
+            except StopIteration as end:
+                return end.value
+            report(done)
+            yield
+
+    def horizon(self, settings: Settings) -> float:
+        """Seconds over which points move; 0: unknown."""
+        return settings.horizon or self.info.horizon
+
     def _motion(
         self,
         frame: Frame,
@@ -106,7 +143,7 @@ class Inference:
             image_size=frame.size,
             camera_moving=camera_moving,
             grid=grid,
-            horizon=settings.horizon or self.info.horizon,
+            horizon=self.horizon(settings),
         )
 
     def _context(self, frame: Frame) -> Steps[ImageContext]:

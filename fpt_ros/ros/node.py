@@ -24,9 +24,11 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from fpt_ros.ros import diagnostics, parameters
 from fpt_ros.ros.frames import Frames
+from fpt_ros.ros.goals import Goals
 from fpt_ros.ros.inputs import Inputs
 from fpt_ros.ros.outputs import Outputs
-from fpt_ros.ros.serving import Services
+from fpt_ros.ros.serving import create_services
+from fpt_ros.ros.waiting import WaitingRoom
 from fpt_ros.ros.worker import Worker
 
 if TYPE_CHECKING:
@@ -79,9 +81,12 @@ class FptNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._predictions: Predictions | None = None
         self._inputs: Inputs | None = None
-        self._requests = Services(self)
+        self._room = WaitingRoom(self)
+        create_services(self, self._room)
+        self._goals = Goals(self, self._room)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
+        self.create_timer(0.5, self._room.drop_vanished)
 
     def how_to_activate(self) -> str:
         step = "configure, then activate" if self.state == "unconfigured" else "activate"
@@ -132,7 +137,7 @@ class FptNode(LifecycleNode):
         self.statistics.started = time.monotonic()
         self._predictions = Predictions(self, self._inference, self._outputs)
         self._inputs = Inputs(self, self._worker, self._predictions)
-        self._requests.open(self._worker, Answers(self, self._inference))
+        self._room.open(self._worker, Answers(self, self._inference))
         self._enter("active", f"waiting for images on {self._inputs.image_topic}", "deactivate")
         return result
 
@@ -178,7 +183,7 @@ class FptNode(LifecycleNode):
             self._predictions = None
         if self._worker is not None:
             self._worker.clear()
-        self._requests.close()
+        self._room.close()
         self.frames.clear()
 
     def _release(self) -> None:
@@ -204,12 +209,13 @@ class FptNode(LifecycleNode):
         self.frames.resize(self.settings.image_cache)
 
     def _publish_diagnostics(self) -> None:
-        waiting = self._worker.waiting if self._worker is not None else 0
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         name = self.get_fully_qualified_name()
         info = self._inference.info if self._inference is not None else None
-        message.status = [diagnostics.status(name, self.state, info, self.statistics, waiting)]
+        message.status = [
+            diagnostics.status(name, self.state, info, self.statistics, self._room.waiting)
+        ]
         self._diagnostics.publish(message)
 
     def close(self) -> None:
@@ -218,6 +224,10 @@ class FptNode(LifecycleNode):
         self._release()
         if self._worker is not None:
             self._worker.join(EXIT_PATIENCE)
+
+    def destroy_node(self) -> None:
+        self._goals.close()
+        super().destroy_node()
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:

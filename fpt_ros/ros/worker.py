@@ -55,11 +55,6 @@ class Worker:
             self._wakeup.notify()
         return bool(replaced)
 
-    @property
-    def waiting(self) -> int:
-        """Jobs that have not begun or wait for their next step."""
-        return len(self._queue)
-
     def clear(self) -> None:
         """Forget all jobs; the step that runs is the last of its job."""
         with self._wakeup:

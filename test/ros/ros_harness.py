@@ -17,10 +17,12 @@ import rclpy
 from ament_index_python import get_package_prefix
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from fpt_ros.action import SampleMotion
 from fpt_ros.msg import Poke, PokeArray, QueryPoints
 from fpt_ros.srv import PredictMotion
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.action import ActionClient
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
@@ -88,6 +90,7 @@ class Planner:
         self.node = rclpy.create_node("planner", namespace=namespace, context=self.context)
         self.received: dict[str, list] = defaultdict(list)
         self._clients: dict[str, object] = {}
+        self._sampler: ActionClient | None = None
         self._publishers: dict[str, object] = {}
         self._matched: set = set()
         self._stamp = 1000
@@ -224,6 +227,33 @@ class Planner:
         future = self.predict_async(*pokes, **request)
         self.wait_for(future.done, timeout, "a prediction")
         return future.result()
+
+    # The action
+
+    def send_goal(self, *pokes: tuple, x=(), y=(), samples=1, **goal: object) -> object:
+        """Start sampling; returns the accepted goal's handle, with a list `feedback`."""
+        if self._sampler is None:
+            self._sampler = ActionClient(self.node, SampleMotion, "fpt/sample_motion")
+            assert self._sampler.wait_for_server(20), "no action fpt/sample_motion"
+        message = SampleMotion.Goal(
+            pokes=as_pokes(pokes), x=floats(x), y=floats(y), samples=samples, **goal
+        )
+        feedback: list = []
+        future = self._sampler.send_goal_async(message, lambda said: feedback.append(said.feedback))
+        self.wait_for(future.done, what="a goal's acceptance")
+        handle = future.result()
+        assert handle.accepted
+        handle.feedback = feedback
+        return handle
+
+    def result(self, handle: object, timeout: float = 30.0) -> tuple[int, object]:
+        """Status and result of a goal."""
+        future = handle.get_result_async()
+        self.wait_for(future.done, timeout, "a goal's result")
+        return future.result().status, future.result().result
+
+    def sample(self, *pokes: tuple, **goal: object) -> tuple[int, object]:
+        return self.result(self.send_goal(*pokes, **goal))
 
     def change_state(self, label: str) -> bool:
         request = ChangeState.Request()
