@@ -47,6 +47,13 @@ class Motion:
         return np.einsum("nk,nkd->nd", self.weights, self.means)
 
     @property
+    def covariance(self) -> Float32[np.ndarray, "N 2 2"]:
+        """Of each point's displacement, all components together [px^2]."""
+        apart = self.means - self.mean[:, None]
+        second = self.covariances + apart[..., :, None] * apart[..., None, :]
+        return np.einsum("nk,nkij->nij", self.weights, second)
+
+    @property
     def flow(self) -> Float32[np.ndarray, "rows columns 2"]:
         """The mean displacements of a grid; ValueError for scattered points."""
         columns, rows = self.grid
