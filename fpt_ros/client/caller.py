@@ -41,7 +41,9 @@ class Pending(Generic[T]):
         self.call = call
         self.timeout = timeout
         self.future = future
-        self.sent = self.answered = False
+        self.answered = False
+        self.servers = 0
+        """How many there were since it was sent, at least; 0: not sent yet."""
         self.state: rclpy.task.Future | None = None
         """The node's state, once it has been asked for."""
         self._read = read
@@ -51,6 +53,14 @@ class Pending(Generic[T]):
     def waited(self) -> float:
         """Seconds."""
         return time.monotonic() - self._start
+
+    def must_be_sent_to(self, servers: int) -> bool:
+        """Whether the call is new to one of so many servers, as when the node was started again.
+
+        The end of the former node may not have been noticed, then there are more than before.
+        """
+        before, self.servers = self.servers, min(self.servers, servers)
+        return not self.servers or servers > before
 
     def answer(self, response: Any) -> None:
         self.answered = True
@@ -176,8 +186,8 @@ class Caller:
         self._timer.reset()
         if pending.future.done() or not pending.call.is_ready():
             return
-        pending.sent = True
         try:
+            pending.servers = self.node.count_services(pending.call.service)
             pending.call.send(pending.answer, pending.fail)
         except Exception as error:
             pending.fail(error)
@@ -191,8 +201,11 @@ class Caller:
 
     def _look(self) -> None:
         """Look for servers that calls wait for, and whether their time is over."""
-        for pending in list(self._pending):
-            if not pending.sent:
+        all_pending = list(self._pending)
+        services = {pending.call.service for pending in all_pending}
+        servers = {service: self.node.count_services(service) for service in services}
+        for pending in all_pending:
+            if pending.must_be_sent_to(servers[pending.call.service]):
                 self._send(pending)
             elif pending.state is None and pending.waited > pending.timeout / 2:
                 pending.state = self._get_state.call_async(GetState.Request())
@@ -203,7 +216,7 @@ class Caller:
 
     def _expire(self, pending: Pending) -> None:
         name, seconds = pending.call.name, pending.timeout
-        if not pending.sent:
+        if not pending.servers:
             pending.fail(no_server(self.node, name, seconds))
         elif pending.state is not None and pending.state.done():
             state = pending.state.result().current_state.label

@@ -25,12 +25,14 @@ class Call(Protocol):
 
     name: str
     """Of the service or action."""
+    service: str
+    """The service that it is sent to."""
 
     def is_ready(self) -> bool:
         """Whether there is a server."""
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
-        """Send it; later one of the two is called with the response or what went wrong."""
+        """Send it, maybe again; then one of the two gets the response or what went wrong."""
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
@@ -40,7 +42,7 @@ class ServiceCall:
     """A request to a service."""
 
     def __init__(self, client: Client, request: Any) -> None:
-        self.name = client.srv_name
+        self.name = self.service = client.srv_name
         self._client = client
         self._request = request
         self._reply: Future | None = None
@@ -49,6 +51,7 @@ class ServiceCall:
         return self._client.service_is_ready()
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
+        self.abandon()
         self._reply = self._client.call_async(self._request)
         self._reply.add_done_callback(lambda reply: on_answer(reply.result()))
 
@@ -64,6 +67,7 @@ class GoalCall:
         self, client: ActionClient, name: str, goal: Any, progress: Progress | None
     ) -> None:
         self.name = name
+        self.service = f"{name}/_action/send_goal"
         self._client = client
         self._goal = goal
         self._progress = progress
@@ -76,6 +80,8 @@ class GoalCall:
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
         self._on_answer, self._on_error = on_answer, on_error
+        self._handle = self._reply = None
+        self._abandoned = False
         accepted = self._client.send_goal_async(self._goal, feedback_callback=self._on_feedback)
         accepted.add_done_callback(self._on_accepted)
 
