@@ -160,12 +160,15 @@ class MotionMixture:
         # |d| = 1/sqrt(pi) * integral over u > 0 of (1 - exp(-u^2 |d|^2)) / u^2, whose expectation
         # under a normal is in closed form; u = tan(t) / scale makes the range finite.
         scale = (variances.sum(-1) + (offsets**2).sum(-1)).sqrt()
-        t, weight = _quadrature(torch.zeros_like(scale), torch.full_like(scale, math.pi / 2))
-        squared = (t.tan() / scale[..., None]) ** 2
-        spread = 1 + 2 * squared[..., None] * variances[..., None, :]
-        exponent = squared[..., None] * offsets[..., None, :] ** 2 / spread + 0.5 * spread.log()
-        integrand = -torch.expm1(-exponent.sum(-1)) / t.sin() ** 2
-        return self._average(scale * (weight * integrand).sum(-1) / math.sqrt(math.pi))
+        t, weight = _quadrature(scale.new_zeros(()), scale.new_tensor(math.pi / 2))
+        weight, tan2 = weight / t.sin() ** 2, t.tan() ** 2
+        variance_a, variance_b = (variances / scale[..., None] ** 2)[..., None].unbind(-2)
+        offset_a, offset_b = ((offsets / scale[..., None]) ** 2)[..., None].unbind(-2)
+        spread_a, spread_b = (1 + 2 * tan2 * variance for variance in (variance_a, variance_b))
+        exponent = tan2 * (offset_a / spread_a + offset_b / spread_b)
+        exponent = exponent + 0.5 * (spread_a * spread_b).log()
+        integral = -torch.expm1(-exponent) @ weight
+        return self._average(scale * integral / math.sqrt(math.pi))
 
     def kl_divergence(
         self, other: MotionMixture, samples: int = 64, generator: torch.Generator | None = None
@@ -188,10 +191,15 @@ class MotionMixture:
         self, centre: Float[Tensor, "*#points 2"]
     ) -> tuple[Float[Tensor, "*points k 2"], Float[Tensor, "*points k 2"]]:
         """Each component's variances, minor axis first, and its mean from `centre` along them."""
-        _, singular, axes = torch.linalg.svd(self.scale_tril.mT)
-        apart = self.locs - centre.to(self.locs)[..., None, :]
-        offsets = einsum(axes, apart, "... a d, ... d -> ... a")
-        return singular.flip(-1) ** 2, offsets.flip(-1)
+        first, below, second = (self.scale_tril[..., i, j] for i, j in ((0, 0), (1, 0), (1, 1)))
+        half_apart, both = (first**2 - below**2 - second**2) / 2, first * below
+        major = (first**2 + below**2 + second**2) / 2 + torch.hypot(half_apart, both)
+        minor = (first * second) ** 2 / major  # from the determinant: nothing cancels
+        angle = torch.atan2(both, half_apart) / 2
+        x, y = (self.locs - centre.to(self.locs)[..., None, :]).unbind(-1)
+        cos, sin = angle.cos(), angle.sin()
+        offsets = torch.stack([y * cos - x * sin, x * cos + y * sin], -1)
+        return torch.stack([minor, major], -1), offsets
 
     def _average(self, per_component: Float[Tensor, "*points k"]) -> Float[Tensor, "*points"]:
         return (self.weights * per_component).sum(-1)
