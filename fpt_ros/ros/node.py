@@ -27,6 +27,7 @@ from fpt_ros.ros.frames import Frames
 from fpt_ros.ros.goals import Goals
 from fpt_ros.ros.inputs import Inputs
 from fpt_ros.ros.outputs import Outputs
+from fpt_ros.ros.senders import Senders
 from fpt_ros.ros.serving import create_services
 from fpt_ros.ros.waiting import WaitingRoom
 from fpt_ros.ros.worker import Worker
@@ -81,8 +82,9 @@ class FptNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._predictions: Predictions | None = None
         self._inputs: Inputs | None = None
-        self._room = WaitingRoom(self)
-        create_services(self, self._room)
+        senders = Senders(self)
+        self._room = WaitingRoom(self, senders)
+        create_services(self, self._room, senders)
         self._goals = Goals(self, self._room)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)

@@ -13,6 +13,7 @@ from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
 if TYPE_CHECKING:
     from fpt_ros.ros.answers import Answers
     from fpt_ros.ros.node import FptNode
+    from fpt_ros.ros.senders import Senders
     from fpt_ros.ros.waiting import WaitingRoom
     from fpt_ros.steps import Steps
 
@@ -23,10 +24,10 @@ SERVICES = {
 }
 
 
-def create_services(node: FptNode, room: WaitingRoom) -> None:
+def create_services(node: FptNode, room: WaitingRoom, senders: Senders) -> None:
     """The services, which live as long as the node: a request is answered in every state."""
     for name, service_type in SERVICES.items():
-        node.create_service(
+        service = node.create_service(
             service_type,
             f"~/{name}",
             functools.partial(_serve, room, name),
@@ -35,6 +36,7 @@ def create_services(node: FptNode, room: WaitingRoom) -> None:
             # In the default group a request that waits would hold up parameters and lifecycle.
             callback_group=ReentrantCallbackGroup(),
         )
+        senders.watch(f"~/{name}", service)
 
 
 async def _serve(room: WaitingRoom, name: str, request: Any, response: Any) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fpt_ros.ros.answers import Answers
     from fpt_ros.ros.node import FptNode
+    from fpt_ros.ros.senders import Sender, Senders
     from fpt_ros.ros.worker import Worker
     from fpt_ros.steps import Steps
 
@@ -26,18 +27,17 @@ MAX_WAITING = 100
 @dataclasses.dataclass(frozen=True)
 class _Request:
     kind: str
-    service: str
     response_type: type
-    clients: set[bytes]
-    """Who may have sent it: all clients of the service at the time; empty if they are unknown."""
+    sender: Sender
     since: float
 
 
 class WaitingRoom:
     """All requests that are not answered yet, of all services and the action."""
 
-    def __init__(self, node: FptNode) -> None:
+    def __init__(self, node: FptNode, senders: Senders) -> None:
         self._node = node
+        self._senders = senders
         self._worker: Worker | None = None
         self._answers: Answers | None = None
         self._waiting: dict[Future, _Request] = {}
@@ -69,14 +69,14 @@ class WaitingRoom:
 
         Args:
             kind: of request, as it is counted.
-            service: whose clients are those that may have sent it.
+            service: that it came by.
         """
         statistics = self._node.statistics
         statistics.count("requests")
         statistics.count(kind)
         future: Future = Future()
-        clients = self._clients(service)
-        request = _Request(kind, service, response_type, clients, time.perf_counter())
+        sender = self._senders.note(service)
+        request = _Request(kind, response_type, sender, time.perf_counter())
         worker, answers, waiting = self._worker, self._answers, len(self._waiting)
         self._waiting[future] = request
         if worker is None or answers is None:
@@ -96,24 +96,10 @@ class WaitingRoom:
             self._finish(future, error_response(request.response_type, code, message))
 
     def drop_vanished(self) -> None:
-        """Turn requests away for which nobody can be waiting any more.
-
-        rclpy does not tell who sent a request. So one is dropped when the service has no client
-        left, or none of those it had when the request came.
-        """
-        services = {request.service for request in self._waiting.values()}
-        clients = {service: self._clients(service) for service in services}
+        """Turn requests away whose sender is gone."""
         for future, request in list(self._waiting.items()):
-            if not self._node.count_clients(request.service) or (
-                request.clients and request.clients.isdisjoint(clients[request.service])
-            ):
+            if self._senders.gone(request.sender):
                 self.turn_away(future, ErrorCode.CANCELED, "the client is gone")
-
-    def _clients(self, service: str) -> set[bytes]:
-        """Identities of a service's clients; empty with a middleware that is not DDS."""
-        topic = f"rq{self._node.resolve_service_name(service)}Request"
-        endpoints = self._node.get_publishers_info_by_topic(topic, no_mangle=True)
-        return {bytes(endpoint.endpoint_gid) for endpoint in endpoints}
 
     def _answer(self, future: Future, steps: Steps[Any]) -> Steps[None]:
         """The steps for as long as the answer is waited for."""
