@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from fpt_ros.msg import ErrorCode
-from ros_harness import NodeProcess
+from action_msgs.msg import GoalStatus
+from fpt_ros.msg import ErrorCode, PokeArray
+from fpt_ros.srv import EvaluatePokes, SegmentMotion
+from ros_harness import NodeProcess, as_pokes
+
+from fpt_ros.ros.conversions import floats
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 OUTPUTS = ("motion", "flow", "overlay", "markers", "fpt/model_info")
@@ -21,11 +25,30 @@ def entities(planner):
     return publishers, [planner.node.count_subscribers(topic) for topic in INPUTS]
 
 
+def codes(planner):
+    """The error codes of every kind of request."""
+    one = floats([5.0])
+    evaluate = EvaluatePokes.Request(
+        candidates=[PokeArray()], x=one, y=one, goal_dx=one, goal_dy=one, tolerance=1.0
+    )
+    segment = SegmentMotion.Request(pokes=as_pokes(POKE))
+    status, result = planner.sample(POKE, x=[5], y=[5])
+    assert status == (
+        GoalStatus.STATUS_ABORTED if result.error_code else GoalStatus.STATUS_SUCCEEDED
+    )
+    return {
+        planner.predict(POKE).error_code,
+        planner.call("fpt/evaluate_pokes", EvaluatePokes, evaluate).error_code,
+        planner.call("fpt/segment_motion", SegmentMotion, segment).error_code,
+        result.error_code,
+    }
+
+
 def test_each_state_answers_and_says_what_comes_next(start_node):
     node, planner = start_node()
     assert planner.state() == "unconfigured"
+    assert codes(planner) == {ErrorCode.NOT_ACTIVE}
     answer = planner.predict(POKE)
-    assert answer.error_code == ErrorCode.NOT_ACTIVE
     assert "unconfigured" in answer.error_msg and "configure" in answer.error_msg
 
     assert planner.change_state("configure")
@@ -38,11 +61,12 @@ def test_each_state_answers_and_says_what_comes_next(start_node):
     assert planner.change_state("activate")
     assert planner.state() == "active"
     planner.wait_for(lambda: entities(planner) == ([1] * 5, [1] * 4))
+    assert codes(planner) == {ErrorCode.NO_IMAGE}
     planner.kept_image()
-    assert planner.predict(POKE).error_code == ErrorCode.NONE
+    assert codes(planner) == {ErrorCode.NONE}
 
     assert planner.change_state("deactivate")
-    assert planner.predict(POKE).error_code == ErrorCode.NOT_ACTIVE
+    assert codes(planner) == {ErrorCode.NOT_ACTIVE}
     assert planner.change_state("cleanup")
     assert planner.state() == "unconfigured"
     planner.wait_for(lambda: entities(planner) == ([0] * 5, [0] * 4))
@@ -55,7 +79,7 @@ def test_each_state_answers_and_says_what_comes_next(start_node):
         assert any(line.endswith(f"/fpt {command}") for line in lines), node.log
     assert planner.change_state("shutdown")
     assert planner.state() == "finalized"
-    assert planner.predict(POKE).error_code == ErrorCode.NOT_ACTIVE
+    assert codes(planner) == {ErrorCode.NOT_ACTIVE}
     assert node.stop() == 0
 
 

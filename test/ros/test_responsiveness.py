@@ -9,8 +9,12 @@ from statistics import median
 
 import numpy as np
 import pytest
-from fpt_ros.msg import ErrorCode
-from ros_harness import scene
+from fpt_ros.msg import ErrorCode, MotionDistributions, PokeArray
+from fpt_ros.srv import EvaluatePokes, SegmentMotion
+from rclpy.task import Future
+from ros_harness import as_pokes, scene
+
+from fpt_ros.ros.conversions import floats
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 MANY = 300_000
@@ -31,12 +35,32 @@ def ready(robot):
     return node, planner
 
 
-@pytest.fixture
-def busy(ready):
-    """A node that has just begun a prediction of many seconds, its planner, and the answer."""
-    node, planner = ready
+def predict(planner):
     points = np.random.default_rng(0).uniform(0, 63, (MANY, 2)).astype(np.float32)
-    future = planner.predict_async(POKE, x=points[:, 0], y=points[:, 1])
+    return planner.predict_async(POKE, x=points[:, 0], y=points[:, 1])
+
+
+def evaluate(planner, candidates=200, points=16384):
+    x, zeros = floats(np.full(points, 5.0)), floats(np.zeros(points))
+    request = EvaluatePokes.Request(
+        candidates=[PokeArray(pokes=as_pokes(POKE))] * candidates,
+        x=x, y=x, goal_dx=zeros, goal_dy=zeros, tolerance=3.0,
+    )  # fmt: skip
+    return planner.call_async("fpt/evaluate_pokes", EvaluatePokes, request)
+
+
+def sample(planner):
+    """A goal whose future gives its result, as that of a service does."""
+    future, answer = planner.send_goal(POKE, samples=300).get_result_async(), Future()
+    future.add_done_callback(lambda done: answer.set_result(done.result().result))
+    return answer
+
+
+@pytest.fixture(params=[predict])
+def busy(ready, request):
+    """A node that has just begun an answer of many seconds, its planner, and the answer."""
+    node, planner = ready
+    future = request.param(planner)
     planner.wait_for(lambda: cpu(node) > 0.3)
     return node, planner, future
 
@@ -57,6 +81,7 @@ def timed(call):
     return time.monotonic() - start
 
 
+@pytest.mark.parametrize("busy", [predict, evaluate, sample], indirect=True)
 def test_parameters_and_lifecycle_answer_within_100_ms(busy):
     _, planner, future = busy
     planner.get_parameter("grid"), planner.state(), planner.set_parameter("horizon", 1.0)
@@ -73,6 +98,23 @@ def test_parameters_and_lifecycle_answer_within_100_ms(busy):
     planner.wait_for(future.done, timeout=2)
     assert future.result().error_code == ErrorCode.CANCELED
     assert "deactivated" in future.result().error_msg
+
+
+def test_short_requests_do_not_wait_for_long_ones(busy):
+    """Three long answers at once: a short one waits for a step of each, not for their ends."""
+    _, planner, future = busy
+    futures = [future, evaluate(planner), sample(planner)]
+    delays = [timed(lambda: planner.predict(POKE, x=[1], y=[1])) for _ in range(7)]
+    delays += [timed(lambda: planner.wait_for(evaluate(planner, 5, 5).done)) for _ in range(7)]
+    assert median(delays) < 0.5, delays
+    assert not any(future.done() for future in futures)
+    planner.listen("motion", MotionDistributions)
+    for dx in range(3):
+        planner.pokes((40, 30, dx, 0))
+        planner.wait_for_message("motion", dx, timeout=5)
+    assert planner.change_state("deactivate")
+    planner.wait_for(lambda: all(future.done() for future in futures), timeout=2)
+    assert {future.result().error_code for future in futures} == {ErrorCode.CANCELED}
 
 
 def test_cleanup_and_a_new_start_while_a_prediction_runs(busy):
@@ -110,6 +152,11 @@ def test_memory_stays_bounded(ready):
         for _ in range(5):
             planner.kept_image(scene(640, 480))
         planner.predict(POKE, x=points[:, 0], y=points[:, 1])
+        planner.wait_for(evaluate(planner, 64, 300).done)
+        assert planner.sample(POKE, x=points[:9, 0], y=points[:9, 1], samples=64)[1].error_code == 0
+        planner.result(planner.send_goal(POKE, samples=0))
+        segment = SegmentMotion.Request(pokes=as_pokes(POKE))
+        assert planner.call("fpt/segment_motion", SegmentMotion, segment).error_code == 0
         status = Path(f"/proc/{node.pid}/status").read_text()
         used.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
     assert used[3] - used[1] < 30, used
@@ -117,7 +164,8 @@ def test_memory_stays_bounded(ready):
 
 def test_signal_ends_the_busy_node_quietly(busy):
     """The last test of this module: it ends its node."""
-    node, _, _ = busy
+    node, planner, _ = busy
+    sample(planner), evaluate(planner)
     said = len(node.log)
     assert node.stop(signal.SIGTERM) == 0
     assert "Traceback" not in node.log[said:]
