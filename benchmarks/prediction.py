@@ -1,110 +1,262 @@
-"""Time of an image's embedding and of predictions on it, against recomputing everything.
+"""What keeping, sharing and packing gains over the plain forward pass of the same network.
 
-    python benchmarks/prediction.py [--device cuda] [--dtype bfloat16] [--encoder dinov2_vits14_reg]
+    python benchmarks/prediction.py [--rows query candidates] [--dtype bfloat16] [--compile]
 
-Random weights of the base size: times do not depend on their values. The plain forward pass runs
-the encoder, the image's keys and values and the queries in one go, as code without a cache must,
-and its linear layers are PyTorch's own, not packed; its answers are those that the cached ones are
-held against.
+Random weights of the released base size (times do not depend on their values), or a checkpoint.
+The plain pass is `plain.py` in this folder, in float32. All ways of doing a thing run in turn, so
+that they share whatever else the machine does; times are medians, differences are in sides of the
+image.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import statistics
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from measuring import interleaved_times, peak_memory, read_weights
+from plain import plain_copy, plain_forward
 from tqdm import tqdm
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig, MotionMixture
-from fpt_ros.model.checkpoint import resolve_device, resolve_dtype
-from fpt_ros.model.linear import Linear
-from fpt_ros.predictor import Predictor
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, MotionMixture, load_checkpoint
+from fpt_ros.model.checkpoint import DTYPES, resolve_device
+from fpt_ros.predictor import Predictor, compile_encoder
 
-QUERIES = (1, 64, 1024)
+ROWS = ("embed", "query", "candidates", "sample", "many", "memory")
+CANDIDATES, POINTS = 64, 16
+SAMPLED = 256
+MANY, VERY_MANY = 4096, 65536
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the table."""
+
+    what: str
+    plain: float
+    """Seconds."""
+    ours: float
+    """Seconds."""
+    wanted: str
+    remark: str
+
+    def __str__(self) -> str:
+        ratio = f"{self.plain / self.ours:.1f}" if self.plain else ""
+        plain = f"{1000 * self.plain:.1f}" if self.plain else ""
+        ours = f"{1000 * self.ours:.1f}"
+        return f"| {self.what} | {plain} | {ours} | {ratio} | {self.wanted} | {self.remark} |"
 
 
 def main() -> None:
     arguments = parse_arguments()
-    torch.manual_seed(0)
-    device = resolve_device(arguments.device)
-    model = FlowPokeTransformer(ModelConfig(encoder=arguments.encoder))
-    for layer in model.transformer.layers:  # as built, their outputs would be zero
-        torch.nn.init.normal_(layer.self_out.weight, std=0.02)
-        torch.nn.init.normal_(layer.ffn_down.weight, std=0.02)
-    model = model.to(device, resolve_dtype(arguments.dtype, arguments.device))
-    predictor, plain_predictor = Predictor(model), Predictor(copy.deepcopy(model))
-    for module in plain_predictor.model.modules():
-        if isinstance(module, Linear):
-            module.unpack()
-
-    rng, runs = np.random.default_rng(0), arguments.runs
-    image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    poke = np.array([[300.0, 200.0, 20.0, -10.0]])
-    points = {n: rng.uniform((80, 0), (559, 479), (n, 2)) for n in QUERIES}
-    predictor.warm_up()
-    context = predictor.embed(image)
-
-    def plain(n: int) -> MotionMixture:
-        return plain_predictor.predict(plain_predictor.embed(image), poke, points[n])
-
-    progress = tqdm(total=2 + 3 * len(QUERIES), unit="figure", leave=False)
-    rows = [("read the transformer's weights once", read_weights(model, runs))]
-    progress.update()
-    rows.append(("embed an image", median_time(lambda: predictor.embed(image), runs)))
-    progress.update()
-    for n in QUERIES:
-        cached = median_time(lambda n=n: predictor.predict(context, poke, points[n]), runs)
-        progress.update()
-        whole = median_time(lambda n=n: plain(n), max(1, runs // 3))
-        progress.update()
-        apart = (predictor.predict(context, poke, points[n]).locs - plain(n).locs).abs().max()
-        side = context.view.sides[0]
-        rows.append((f"1 poke, {n} queries, embedded image", cached))
-        rows.append((f"1 poke, {n} queries, plain forward pass", whole))
-        rows.append((f"  ratio {whole / cached:.1f}; largest difference {apart / side:.0e}", None))
-        progress.update()
-    progress.close()
-
-    info = predictor.info
-    print(f"{arguments.encoder}, {info.parameters / 1e6:.1f} M parameters, random weights")
-    print(f"{info.device}, {info.dtype}, {torch.get_num_threads()} threads")
-    for name, seconds in rows:
-        print(f"{name:50}" + ("" if seconds is None else f"{1000 * seconds:9.1f} ms"))
+    progress = tqdm(arguments.rows, leave=False)
+    benchmark = Benchmark(arguments)
+    rows = []
+    for name in progress:
+        progress.set_description(name)
+        rows += getattr(benchmark, name)()
+    model = benchmark.plain
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else "CPU"
+    compiled = ", compiled" if arguments.compile else ""
+    print(f"{model.config.encoder}, {parameters:.1f} M parameters; {device}{compiled},", end=" ")
+    print(f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}\n")
+    print("| | plain, float32 [ms] | ours [ms] | ratio | wanted | |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    print(*rows, sep="\n")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--encoder", default="dinov2_vitb14_reg")
-    parser.add_argument("--runs", type=int, default=15, help="runs behind each median")
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32", "bfloat16"])
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--checkpoint", help="instead of random weights, as `embedded`")
+    parser.add_argument("--seconds", type=float, default=10, help="for each row, at least")
     return parser.parse_args()
 
 
-def median_time(work: Callable[[], object], runs: int) -> float:
-    """Seconds; the predictor's answers come on the CPU, so the device is done when it returns."""
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+def load_model(checkpoint: str | None, device: torch.device) -> FlowPokeTransformer:
+    if checkpoint:
+        return load_checkpoint(checkpoint, str(device), "float32", allow_download=True)
+    torch.manual_seed(0)
+    model = FlowPokeTransformer(ModelConfig())
+    for layer in model.transformer.layers:  # as built, their outputs would be zero
+        torch.nn.init.normal_(layer.self_out.weight, std=0.02)
+        torch.nn.init.normal_(layer.ffn_down.weight, std=0.02)
+    return model.to(device).eval()
 
 
-def read_weights(model: FlowPokeTransformer, runs: int) -> float:
-    """The lower bound for one query: memory bandwidth."""
-    parts = (model.transformer, model.input_mlp, model.out_mlp)
-    weights = [p for part in parts for name, p in part.named_parameters() if "cross_" not in name]
-    weights += [p for name, p in model.transformer.named_parameters() if "cross_q." in name]
-    with torch.inference_mode():
-        return median_time(lambda: [w.sum() for w in weights], runs)
+class Benchmark:
+    """The plain model, and ours in each number format."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.seconds = arguments.seconds
+        self.plain = load_model(arguments.checkpoint, resolve_device(arguments.device))
+        self.ours: dict[str, Predictor] = {}
+        for dtype in arguments.dtype:
+            model = plain_copy(self.plain).to(DTYPES[dtype])
+            if arguments.compile:
+                compile_encoder(model)
+            self.ours[dtype] = Predictor(model)
+            self.ours[dtype].warm_up()
+        rng = np.random.default_rng(0)
+        image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
+        self.contexts = {dtype: p.embed(image) for dtype, p in self.ours.items()}
+        self.points = rng.uniform((80, 0), (559, 479), (VERY_MANY, 2))
+        self.pokes = np.hstack([self.points[-CANDIDATES:], rng.normal(0, 20, (CANDIDATES, 2))])
+        self.view = next(iter(self.contexts.values())).view
+        pixels = torch.from_numpy(image).to(self.plain.device)
+        self.square = self.view.square(pixels, self.plain.config.image_size)
+
+    @torch.inference_mode()
+    def embed(self) -> Iterator[Row]:
+        """The encoder, and with it the transformer's keys and values of the image."""
+        plain = self.plain
+        ways: dict[str, Callable[[], object]] = {
+            "plain": lambda: plain.embed_image(self.square),
+            "plain encoder": lambda: plain.image_embedder(self.square),
+        }
+        for dtype, p in self.ours.items():
+            ways[dtype] = lambda p=p: p.model.embed_image(self.square)
+            ways[f"{dtype} encoder"] = lambda p=p: p.model.image_embedder(self.square)
+        times = interleaved_times(ways, self.seconds)
+        expected = plain.image_embedder(self.square).flatten()
+        for dtype, p in self.ours.items():
+            features = p.model.image_embedder(self.square).float().flatten()
+            apart = (features - expected).abs().max().item()
+            cosine = torch.cosine_similarity(features, expected, 0).item()
+            remark = f"cosine {cosine:.5f}, largest difference {apart:.0e}"
+            row = Row(f"embed an image, {dtype}", times["plain"], times[dtype], "1.7", remark)
+            yield row
+            alone = times["plain encoder"], times[f"{dtype} encoder"]
+            yield Row(f"- its encoder alone, {dtype}", *alone, "1.7", "")
+
+    def query(self) -> Iterator[Row]:
+        """One poke, one query, and the time that reading the weights takes."""
+        pokes, points = self.pokes[:1], self.points[:1]
+        ways: dict[str, Callable[[], object]] = {"plain": lambda: self.forward(pokes, points)}
+        for dtype, p in self.ours.items():
+            ways[dtype] = lambda p=p, c=self.contexts[dtype]: p.predict(c, pokes, points)
+            ways[f"read {dtype}"] = lambda p=p: read_weights(p.model)
+        times = interleaved_times(ways, self.seconds)
+        for dtype in self.ours:
+            ours, read = times[dtype], times[f"read {dtype}"]
+            remark = self.difference(dtype, pokes, points)
+            yield Row(f"1 poke, 1 query, {dtype}", times["plain"], ours, "10", remark)
+            remark = f"the query takes {ours / read:.2f} x that, wanted: 2 x"
+            yield Row(f"- read its weights once, {dtype}", 0, read, "", remark)
+
+    def candidates(self) -> Iterator[Row]:
+        """Candidates of one poke each, evaluated at some points in one call, or one by one."""
+        pokes, points = self.pokes[:, None], self.points[:POINTS]
+        goal = points, np.zeros_like(points), 5.0
+        ways: dict[str, Callable[[], object]] = {"plain": lambda: self.forward(pokes[0], points)}
+        for dtype, p in self.ours.items():
+            c = self.contexts[dtype]
+            ways[dtype] = lambda p=p, c=c: p.evaluate(c, list(pokes), *goal)
+            ways[f"singly {dtype}"] = lambda p=p, c=c: [p.evaluate(c, [x], *goal) for x in pokes]
+        times = interleaved_times(ways, self.seconds)
+        plain = times["plain"] * CANDIDATES
+        for dtype, p in self.ours.items():
+            motions = p.evaluate(self.contexts[dtype], list(pokes), *goal).motions
+            remark = self.difference(dtype, pokes[-1], points, motions[-1])
+            what = f"{CANDIDATES} candidates x {POINTS} queries in one call, {dtype}"
+            yield Row(what, plain, times[dtype], "12", remark)
+            singly = times[f"singly {dtype}"]
+            remark = f"one call takes 1/{singly / times[dtype]:.1f} of that"
+            yield Row(f"- the same in {CANDIDATES} calls, {dtype}", plain, singly, "", remark)
+
+    def sample(self) -> Iterator[Row]:
+        """A joint sample: plain code runs everything again for each point, given those before."""
+        pokes, points = self.pokes[:1], self.points[:SAMPLED]
+        given = [np.repeat(self.pokes, n // CANDIDATES + 1, 0)[:n] for n in (1, SAMPLED)]
+        ways: dict[str, Callable[[], object]] = {
+            "plain": lambda: [self.forward(before, points[:1]) for before in given],
+        }
+        for dtype, p in self.ours.items():
+            ways[dtype] = lambda p=p, c=self.contexts[dtype]: p.sample(c, pokes, points, seed=0)
+        times = interleaved_times(ways, self.seconds)
+        for dtype in self.ours:
+            remark = self.difference_of_last_sample(dtype)
+            what = f"sample {SAMPLED} points, a point, {dtype}"
+            yield Row(what, times["plain"] / len(given), times[dtype] / SAMPLED, "12", remark)
+
+    def many(self) -> Iterator[Row]:
+        """Many queries in one call."""
+        pokes, points = self.pokes[:1], self.points[:MANY]
+        ways: dict[str, Callable[[], object]] = {"plain": lambda: self.forward(pokes, points)}
+        for dtype, p in self.ours.items():
+            ways[dtype] = lambda p=p, c=self.contexts[dtype]: p.predict(c, pokes, points)
+        times = interleaved_times(ways, self.seconds)
+        for dtype in self.ours:
+            remark = self.difference(dtype, pokes, points)
+            wanted = "1.3" if dtype == "float32" else "3"
+            yield Row(f"{MANY} queries, {dtype}", times["plain"], times[dtype], wanted, remark)
+
+    def memory(self) -> Iterator[Row]:
+        """The process's peak at many queries and at very many, in the last of the formats."""
+        dtype, p = list(self.ours.items())[-1]
+        for n in (MANY, VERY_MANY):
+            start = time.perf_counter()
+            megabytes = peak_memory(
+                lambda n=n: p.predict(self.contexts[dtype], self.pokes[:1], self.points[:n])
+            )
+            seconds = time.perf_counter() - start
+            wanted = "flat" if n == VERY_MANY else ""
+            yield Row(f"{n} queries, {dtype}", 0, seconds, wanted, f"{megabytes:.0f} MB more")
+
+    def forward(self, pokes: np.ndarray, points: np.ndarray) -> MotionMixture:
+        """The plain pass; pokes and points in pixels, the mixtures in sides of the image."""
+        pos, flow = self.view.to_unit(pokes[:, :2]), self.view.flow_to_unit(pokes[:, 2:])
+        inputs = [self.tensor(array) for array in (pos, flow, self.view.to_unit(points))]
+        return plain_forward(self.plain, self.square, *inputs, camera_static=True).to("cpu")[0]
+
+    def tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array[None].astype(np.float32)).to(self.plain.device)
+
+    def difference(
+        self,
+        dtype: str,
+        pokes: np.ndarray,
+        points: np.ndarray,
+        ours: MotionMixture | None = None,
+    ) -> str:
+        """Of ours, by default a prediction, from the plain pass."""
+        ours = ours or self.ours[dtype].predict(self.contexts[dtype], pokes, points)
+        return said(ours.scaled(1 / torch.tensor(self.view.sides)), self.forward(pokes, points))
+
+    @torch.inference_mode()
+    def difference_of_last_sample(self, dtype: str, count: int = 32) -> str:
+        """Where each point is "drawn" at its mean: the last one's distribution given the others."""
+        mixtures: list[MotionMixture] = []
+        pos, flow = (
+            self.view.to_unit(self.pokes[:1, :2]),
+            self.view.flow_to_unit(self.pokes[:1, 2:]),
+        )
+        query = self.view.to_unit(self.points[:count])
+
+        def draw(mixture: MotionMixture) -> torch.Tensor:
+            mixtures.append(mixture)
+            return mixture.mean
+
+        inputs = [self.tensor(array) for array in (pos, flow, query)]
+        embedded = self.contexts[dtype].embedded
+        flows = list(self.ours[dtype].model.sample_in_turn(*inputs, True, embedded, draw))
+        all_pos = torch.cat([inputs[0], inputs[2][:, :-1]], 1)
+        all_flow = torch.stack([inputs[1][:, 0], *flows[:-1]], 1)
+        plain = plain_forward(self.plain, self.square, all_pos, all_flow, inputs[2][:, -1:], True)
+        return said(mixtures[-1].to("cpu"), plain[:, 0].to("cpu"))
+
+
+def said(ours: MotionMixture, plain: MotionMixture) -> str:
+    names = ("logits", "locs", "scale_tril")
+    apart = [(getattr(ours, name) - getattr(plain, name)).abs().max().item() for name in names]
+    return f"largest difference {max(apart):.0e}"
 
 
 if __name__ == "__main__":

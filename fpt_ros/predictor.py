@@ -95,9 +95,7 @@ class Predictor:
         """
         model = load_checkpoint(source, device, dtype, allow_download)
         if compile:
-            # Freezing lets the compiler pack the weights; it is made for CPUs.
-            options = {"freezing": True} if model.device.type == "cpu" else None
-            model.image_embedder.model.compile(options=options)
+            compile_encoder(model)
         return cls(model, fit)
 
     @property
@@ -310,6 +308,13 @@ class Predictor:
 
     def _tensor(self, values: Float[np.ndarray, "..."]) -> Float[torch.Tensor, "..."]:
         return torch.from_numpy(values.astype(np.float32)).to(self.model.device)
+
+
+def compile_encoder(model: FlowPokeTransformer) -> None:
+    """Run the model's image encoder through `torch.compile`, once it is first used."""
+    # Freezing lets the compiler pack the weights; it is made for CPUs.
+    options = {"freezing": True} if model.device.type == "cpu" else None
+    model.image_embedder.model.compile(options=options)
 
 
 def _as_pokes(pokes: Float[np.ndarray, "p 4"]) -> Float[np.ndarray, "p 4"]:
