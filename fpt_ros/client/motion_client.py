@@ -218,17 +218,20 @@ class MotionClient:
         """
         seconds = self._seconds(timeout)
         end = time.monotonic() + seconds
-        while True:
-            left = max(end - time.monotonic(), 0.1)
+        missing: MotionError | None = None
+        while missing is None or time.monotonic() < end:
             try:
-                self.predict([], [[0, 0]], timeout=left)
+                self.predict([], [[0, 0]], timeout=max(end - time.monotonic(), 0.1))
                 return
             except MotionError as error:
                 if error.code not in NOT_YET:
                     raise
-                if time.monotonic() > end:
-                    raise TimeoutError(f"not ready after {seconds:g} s: {error.message}") from error
+                missing = error
+            except TimeoutError:
+                if missing is None:
+                    raise
             time.sleep(0.1)
+        raise TimeoutError(f"not ready after {seconds:g} s: {missing.message}") from missing
 
     def _client(self, service_type: type, name: str) -> Client:
         full_name = self._caller.full_name(name)

@@ -96,6 +96,30 @@ def test_rows_are_candidates_of_one_poke_each(client):
     assert answer.motions == []
 
 
+def test_segmentation(client, predictor):
+    answer = client.segment([POKE])
+    expected = predictor.segment(predictor.embed(scene()), [POKE])
+    assert answer.divergence.dtype == np.float32 and answer.mask.dtype == bool
+    np.testing.assert_allclose(answer.divergence, expected.divergence, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(answer.mask, expected.moves)
+    assert answer.header.frame_id == FRAME
+
+
+def test_samples(client, predictor):
+    told = []
+    answer = client.sample(
+        [POKE], POINTS, 5, seed=3, progress=lambda done, total: told.append((done, total))
+    )
+    expected = predictor.sample(predictor.embed(scene()), [POKE], POINTS, 5, 3)
+    np.testing.assert_allclose(answer.displacements, expected, atol=1e-2, rtol=1e-4)
+    np.testing.assert_array_equal(answer.points, POINTS)
+    assert (answer.grid, answer.header.frame_id) == ((0, 0), FRAME)
+    assert told == sorted(told) and {total for _, total in told} == {15}
+    other = client.sample([POKE], POINTS, 5)  # of a random seed
+    assert not np.array_equal(other.displacements, answer.displacements)
+    assert client.sample([]).displacements.shape == (1, 768, 2)
+
+
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
@@ -137,6 +161,8 @@ def test_argument_that_cannot_be_meant(shared_client, ask, words):
             "INVALID_REQUEST",
             ["candidates[1]", "70"],
         ),
+        (lambda c: c.segment([(96, 5, 0, 0)]), "INVALID_REQUEST", ["pokes[0].x"]),
+        (lambda c: c.sample([(96, 5, 0, 0)]), "INVALID_REQUEST", ["pokes[0].x"]),
         (lambda c: c.evaluate([POKE] * 257, POINTS, GOALS, 9), "TOO_LARGE", ["257", "256"]),
     ],
 )

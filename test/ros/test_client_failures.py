@@ -5,14 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
 import rclpy
+from action_msgs.msg import GoalStatus, GoalStatusArray
 from fpt_ros.msg import ErrorCode
 from rclpy.executors import ExternalShutdownException
+from rclpy.qos import qos_profile_action_status_default
 
 from fpt_ros.client import MotionClient, MotionError
 
@@ -51,12 +54,20 @@ def assert_nothing_left(client):
     """No request of the client waits for an answer that nobody wants."""
     end = time.monotonic() + 5
     services = (client._predict, client._evaluate, client._caller._get_state)
-    while any(service._pending_requests for service in services) or client._caller._pending:
+    goals = client._sample
+    while (
+        client._caller._pending
+        or any(service._pending_requests for service in services)
+        or goals._pending_goal_requests
+        or goals._pending_result_requests
+        or goals._feedback_callbacks
+    ):
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
 def test_no_node(planner, connect):
+    connect("shared").wait_until_ready()  # so that it is known where there is one
     client = connect("nowhere")
     start = time.monotonic()
     with pytest.raises(TimeoutError) as error:
@@ -73,6 +84,7 @@ def test_busy_and_hung_node_and_change_of_mind(start_node, connect):
     node, planner = start_node("busy", autostart=True, max_queries=MANY)
     planner.kept_image()
     client = connect("busy")
+    client.wait_until_ready()
     with pytest.raises(TimeoutError) as error:
         client.predict([POKE], many_points(), timeout=0.6)
     for word in ("/busy/fpt/predict_motion", "0.6 s", "active and busy"):
@@ -89,6 +101,29 @@ def test_busy_and_hung_node_and_change_of_mind(start_node, connect):
     node.process.send_signal(signal.SIGCONT)
     assert client.predict([POKE], POINTS).mean.shape == (2, 2)
     # Nothing is left, nor do late answers of what was given up disturb anything.
+    assert_nothing_left(client)
+
+
+def test_sampling_ends_with_the_wish_for_it(planner, connect):
+    """Canceled, out of time or failed in the caller's callback: the node's goal is canceled."""
+    topic = "fpt/sample_motion/_action/status"
+    planner.listen(topic, GoalStatusArray, qos_profile_action_status_default)
+    client = connect("shared")
+    told = threading.Event()
+    future = client.sample_async([POKE], samples=300, progress=lambda *_: told.set())
+    assert told.wait(20)
+    assert future.cancel()
+    with pytest.raises(TimeoutError, match="sample_motion"):
+        client.sample([POKE], samples=300, timeout=0.5)
+    with pytest.raises(ZeroDivisionError):
+        client.sample([POKE], samples=300, progress=lambda done, total: done / 0)
+    client.sample_async([POKE], samples=300).cancel()  # at once, perhaps before it is sent
+
+    def ends():
+        goals = planner.received[topic][-1].status_list[-3:]
+        return {goal.status for goal in goals} == {GoalStatus.STATUS_CANCELED}
+
+    planner.wait_for(ends, what="goals that are canceled")
     assert_nothing_left(client)
 
 
