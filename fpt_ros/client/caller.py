@@ -164,12 +164,11 @@ class Caller:
         self._closing = True
 
     def _end(self) -> None:
-        for pending in list(self._pending):
-            if self._context.ok():
-                pending.call.abandon()
         with self._lock:
             self._ended = True
         for pending in list(self._pending):
+            with contextlib.suppress(Exception):  # rclpy may just be shutting down
+                pending.call.abandon()
             pending.fail(self._reason(pending.call))
         self._executor.shutdown()
         self.node.destroy_node()
@@ -178,6 +177,8 @@ class Caller:
         """Why there is no answer after the end."""
         if self._closing:
             return RuntimeError(f"{call.name}: the MotionClient is closed")
+        if self._context.ok():
+            return RuntimeError(f"{call.name}: the MotionClient's thread has failed, see its error")
         return ExternalShutdownException(f"{call.name}: rclpy was shut down")
 
     # In the thread
