@@ -102,6 +102,8 @@ class FptNode(LifecycleNode):
 
     def fail(self, error: Exception) -> None:
         """Log a fault and let go of what was computed: the reason may be a lack of memory."""
+        if not self.context.ok():  # ended by a signal
+            return
         self.frames.forget_features()
         self.statistics.error("failures", f"{type(error).__name__}: {error}")
         self.get_logger().error("".join(traceback.format_exception(error)))
@@ -221,15 +223,12 @@ class FptNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def close(self) -> None:
-        """End the worker; called when the process ends, in whatever state."""
+        """End worker and action; called when the process ends, in whatever state."""
         self._stop_input()
         self._release()
         if self._worker is not None:
             self._worker.join(EXIT_PATIENCE)
-
-    def destroy_node(self) -> None:
         self._goals.close()
-        super().destroy_node()
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
@@ -266,8 +265,8 @@ def main(args: list[str] | None = None) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():  # else a signal came in the middle of a transition
+    except (rclpy_implementation.RCLError, SystemError):
+        if rclpy.ok():  # else a signal came in the middle of a transition or of taking a message
             raise
     finally:
         node.close()
