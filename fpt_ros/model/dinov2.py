@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from fpt_ros.model.attention import attend
 from fpt_ros.model.linear import Linear
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         q, k, v = rearrange(self.qkv(x), "b n (three h c) -> three b h n c", three=3, h=self.heads)
-        return self.proj(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n c -> b n (h c)"))
+        attended = attend(q, k, v, q.shape[-1] ** -0.5)
+        return self.proj(rearrange(attended, "b h n c -> b n (h c)"))
 
 
 class Mlp(nn.Module):

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from fpt_ros.model.attention import attend
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -136,7 +138,7 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value)
+        attended = attend(query, key, value, query.shape[-1] ** -0.5)
         x = x + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.mlp_down(F.gelu(self.mlp_up(self.mlp_norm(x))))
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fpt_ros.model.attention import attend
 from fpt_ros.model.config import HEAD_WIDTH
 from fpt_ros.model.linear import Linear
 
@@ -278,5 +279,5 @@ def _attend_image(q: Float[Tensor, "b l h c"], image: KeysValues) -> Float[Tenso
     read once and never copied.
     """
     joined = q.reshape(len(image.keys), -1, *q.shape[2:]).transpose(1, 2)
-    out = F.scaled_dot_product_attention(joined, *image, scale=1.0)
+    out = attend(joined, *image, scale=1.0)
     return out.transpose(1, 2).reshape(q.shape)
