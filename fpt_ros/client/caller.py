@@ -7,9 +7,7 @@ import contextlib
 import itertools
 import os
 import threading
-import time
-from concurrent.futures import InvalidStateError
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lifecycle_msgs.srv import GetState
 from rclpy.clock import Clock, ClockType
@@ -17,12 +15,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from fpt_ros.client.future import MotionFuture
+from fpt_ros.client.pending import Pending
 from fpt_ros.client.timeouts import no_answer, no_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import rclpy.task
+    from rclpy.client import Client
     from rclpy.context import Context
 
     from fpt_ros.client.calls import Call
@@ -30,51 +29,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PERIOD = 0.05  # seconds between looks for servers and at deadlines
 _numbers = itertools.count()
-
-
-class Pending(Generic[T]):
-    """A call, what reads its response, the future that gets that, and how long it may take."""
-
-    def __init__(
-        self, call: Call, read: Callable[[Any], T], timeout: float, future: MotionFuture[T]
-    ) -> None:
-        self.call = call
-        self.timeout = timeout
-        self.future = future
-        self.answered = False
-        self.servers = 0
-        """How many there were since it was sent, at least; 0: not sent yet."""
-        self.state: rclpy.task.Future | None = None
-        """The node's state, once it has been asked for."""
-        self._read = read
-        self._start = time.monotonic()
-
-    @property
-    def waited(self) -> float:
-        """Seconds."""
-        return time.monotonic() - self._start
-
-    def must_be_sent_to(self, servers: int) -> bool:
-        """Whether the call is new to one of so many servers, as when the node was started again.
-
-        The end of the former node may not have been noticed, then there are more than before.
-        """
-        before, self.servers = self.servers, min(self.servers, servers)
-        return not self.servers or servers > before
-
-    def answer(self, response: Any) -> None:
-        self.answered = True
-        try:
-            result = self._read(response)
-        except Exception as error:
-            self.fail(error)
-        else:
-            with contextlib.suppress(InvalidStateError):  # canceled
-                self.future.set_result(result)
-
-    def fail(self, error: Exception) -> None:
-        with contextlib.suppress(InvalidStateError):
-            self.future.set_exception(error)
 
 
 class Caller:
@@ -96,7 +50,7 @@ class Caller:
             start_parameter_services=False,
         )
         self._context = self.node.context
-        self._get_state = self.node.create_client(GetState, self.full_name(get_state))
+        self._get_state: Client = self.node.create_client(GetState, self.full_name(get_state))
         self._timer = self.node.create_timer(
             PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
@@ -220,7 +174,7 @@ class Caller:
         if not pending.servers:
             pending.fail(no_server(self.node, name, seconds))
         elif pending.state is not None and pending.state.done():
-            state = pending.state.result().current_state.label
-            pending.fail(no_answer(name, seconds, state))
+            answer: Any = pending.state.result()
+            pending.fail(no_answer(name, seconds, answer.current_state.label))
         else:
             pending.fail(no_answer(name, seconds, None))

@@ -95,7 +95,8 @@ class GoalCall:
             self._reply.cancel()
 
     def _on_accepted(self, accepted: Future) -> None:
-        self._handle = handle = accepted.result()
+        handle: Any = accepted.result()
+        self._handle = handle
         if not handle.accepted:
             refusal = f"{self.name} refused the goal: is the node active?"
             self._on_error(MotionError(ErrorCode.NOT_ACTIVE, refusal))
@@ -107,7 +108,8 @@ class GoalCall:
 
     def _on_reply(self, reply: Future) -> None:
         if not reply.cancelled():
-            self._on_answer(reply.result().result)
+            answer: Any = reply.result()
+            self._on_answer(answer.result)
 
     def _on_feedback(self, message: Any) -> None:
         if self._progress is None or self._abandoned:

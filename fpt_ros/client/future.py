@@ -50,7 +50,7 @@ class MotionFuture(concurrent.futures.Future[T]):
                     "await needs the node whose executor runs this coroutine: MotionClient(node), "
                     "the node in an executor; under asyncio, await asyncio.wrap_future(future)"
                 )
-            ended = rclpy.task.Future()
+            ended: rclpy.task.Future = rclpy.task.Future()
 
             def wake(_: object) -> None:
                 ended.set_result(None)

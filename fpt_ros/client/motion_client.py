@@ -103,7 +103,7 @@ class MotionClient:
         self._evaluate = self._client(EvaluatePokes, f"{name}/evaluate_pokes")
         self._segment = self._client(SegmentMotion, f"{name}/segment_motion")
         self._sample_name = caller.full_name(f"{name}/sample_motion")
-        self._sample = ActionClient(
+        self._sample: ActionClient = ActionClient(
             caller.node,
             SampleMotion,
             self._sample_name,

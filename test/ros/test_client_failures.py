@@ -21,7 +21,7 @@ from fpt_ros.client import MotionClient, MotionError
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 POINTS = [[5.0, 7.0], [90.5, 60.25]]
-MANY = 300_000
+MANY = 150_000
 
 
 @pytest.fixture
