@@ -16,11 +16,12 @@ in_environment := . scripts/env.sh &&
 package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv action/*.action) \
 	$(shell find examples fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
 
-.PHONY: help build test lint demo clean
+.PHONY: help build test lint demo planner-demo clean
 
 help:
 	@echo "make test                          lint, type checks and all tests"
 	@echo "make demo [IMAGE=photo.jpg POKE=x,y,dx,dy]   the node on a recording or a picture"
+	@echo "make planner-demo                  a planner with the node on simulated scenes, closed loop"
 	@echo "make build                         the environment and the ROS package"
 	@echo "make lint                          ruff and mypy"
 	@echo "make clean                         remove what was built (rm -r $(venv): the environment)"
@@ -44,5 +45,9 @@ demo: build
 	@$(in_environment) python -m fpt_ros.apps.demo \
 		$(if $(IMAGE),--image="$(IMAGE)") $(if $(POKE),--poke="$(POKE)")
 
+planner-demo: build
+	@scripts/need_osmesa.sh
+	@$(in_environment) python -m fpt_ros.apps.planner_demo $(if $(SCENES),--scenes=$(SCENES))
+
 clean:
-	rm -rf build$(suffix) $(install) log$(suffix) demo
+	rm -rf build$(suffix) $(install) log$(suffix) demo planner-demo

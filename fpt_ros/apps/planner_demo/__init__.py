@@ -1,0 +1,1 @@
+"""The planner at work on a simulated robot: `make planner-demo`."""

@@ -1,0 +1,115 @@
+"""Shows the planner at work, closed loop, on a simulated robot: `make planner-demo`.
+
+In scenes that no network of ours was trained on, one point is to be moved, but neither it nor
+what surrounds it may be touched, and its neighbours must stay. The simulated camera publishes its
+pictures over ROS, the node runs as a process of its own, the planner asks it through MotionClient,
+and a simulated fingertip carries out the poke that was chosen. Results, pictures and a film of
+good and bad runs are left in a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import cv2
+import rclpy
+from tqdm import tqdm
+
+from fpt_ros.apps.demo import NAMESPACE, fresh_folder, node_process
+from fpt_ros.apps.planner_demo.camera import Camera
+from fpt_ros.apps.planner_demo.film import film, plan_picture, write_film
+from fpt_ros.apps.planner_demo.table import summary, table
+from fpt_ros.apps.planner_demo.trials import PLANNER, Trial, attempt
+from fpt_ros.client import MotionClient
+from fpt_ros.simulation.push_tasks import PushTask, tasks
+
+SPLITS = ("heldout_c", "heldout_d")
+IMAGE_SIDE = 320  # pixels
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    try:
+        out = fresh_folder(arguments.out)
+        trials = run(arguments, out)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"planner-demo: {error}")
+    results = [trial.as_json() for trial in trials]
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    print("\n" + table(trials) + "\n\n" + summary(trials) + "\n")
+    leave_pictures(out, chosen(trials, arguments.films))
+    print(f"\nFilm, pictures, results and the node's log are in {out.resolve()}.")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--scenes", type=int, default=60, help="half of each held-out kind")
+    parser.add_argument("--seed", type=int, default=0, help="other seeds are other scenes")
+    parser.add_argument("--splits", nargs="+", default=SPLITS, help="kinds of scenes")
+    parser.add_argument("--films", type=int, default=8, help="runs in the film, half of them good")
+    parser.add_argument("--out", type=Path, default=Path("planner-demo"), help="replaced")
+    parser.add_argument("--checkpoint", default="embedded", help="the node's parameter")
+    arguments = parser.parse_args()
+    if arguments.scenes < 1:
+        parser.error(f"--scenes is {arguments.scenes}: must be at least 1")
+    return arguments
+
+
+def run(arguments: argparse.Namespace, out: Path) -> list[Trial]:
+    """One trial in every scene, against a node of its own.
+
+    Raises:
+        RuntimeError: the node ended, or does not take pictures.
+    """
+    rclpy.init()
+    try:
+        log = out / "node.log"
+        with (
+            node_process(log, arguments.checkpoint) as process,
+            MotionClient(name=f"{NAMESPACE}/fpt") as client,
+        ):
+            camera = Camera(NAMESPACE)
+            trials = []
+            for split, task in tqdm(scenes(arguments), "pushing", arguments.scenes, unit="scene"):
+                stamp = camera.show_until_kept(task.world.image, client, process, log)
+                evaluate = functools.partial(client.evaluate, stamp=stamp)
+                trials.append(attempt(split, task, evaluate, arguments.seed))
+            return trials
+    finally:
+        rclpy.try_shutdown()
+
+
+def scenes(arguments: argparse.Namespace) -> Iterator[tuple[str, PushTask]]:
+    """Tasks, as many of each kind as of the others."""
+    kinds = arguments.splits
+    counts = [len(range(i, arguments.scenes, len(kinds))) for i in range(len(kinds))]
+    return chain.from_iterable(
+        ((split, task) for task in islice(tasks(split, arguments.seed, IMAGE_SIDE), count))
+        for split, count in zip(kinds, counts, strict=True)
+    )
+
+
+def chosen(trials: list[Trial], count: int) -> list[Trial]:
+    """Good runs and bad ones by turns, the first of each in the order of the scenes."""
+    good = [t for t in trials if t.verdicts[PLANNER].reached and t.verdicts[PLANNER].stayed]
+    bad = [t for t in trials if t not in good]
+    both = [t for pair in zip(good[::3], bad[::2], strict=False) for t in pair]
+    return both[:count]
+
+
+def leave_pictures(out: Path, trials: list[Trial]) -> None:
+    """The film of all these trials, and of each the picture of its plan."""
+    for i, trial in enumerate(trials):
+        cv2.imwrite(str(out / f"{i + 1}_{trial.split}.png"), plan_picture(trial)[..., ::-1])
+    bar = tqdm(trials, "filming", unit="run")
+    write_film(out / "runs.webm", chain.from_iterable(film(trial) for trial in bar))
+
+
+if __name__ == "__main__":
+    main()
