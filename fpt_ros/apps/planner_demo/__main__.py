@@ -96,11 +96,16 @@ def scenes(arguments: argparse.Namespace) -> Iterator[tuple[str, PushTask]]:
 
 
 def chosen(trials: list[Trial], count: int) -> list[Trial]:
-    """Good runs and bad ones by turns, the first of each in the order of the scenes."""
+    """Half good runs, then bad ones, each spread evenly over all scenes."""
     good = [t for t in trials if t.verdicts[PLANNER].reached and t.verdicts[PLANNER].stayed]
     bad = [t for t in trials if t not in good]
-    both = [t for pair in zip(good[::3], bad[::2], strict=False) for t in pair]
-    return both[:count]
+    return spread(good, count - count // 2) + spread(bad, count // 2)
+
+
+def spread(trials: list[Trial], count: int) -> list[Trial]:
+    """At most `count` of them, evenly."""
+    step = max(len(trials) / max(count, 1), 1)
+    return [trials[int(i * step)] for i in range(min(count, len(trials)))]
 
 
 def leave_pictures(out: Path, trials: list[Trial]) -> None:
