@@ -265,8 +265,11 @@ def main(args: list[str] | None = None) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (rclpy_implementation.RCLError, SystemError):
-        if rclpy.ok():  # else a signal came in the middle of a transition or of taking a message
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():  # else a signal came in the middle of a transition
+            raise
+    except SystemError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # it came while a message was taken
             raise
     finally:
         node.close()
