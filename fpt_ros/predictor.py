@@ -12,7 +12,7 @@ import torch
 
 from fpt_ros.evaluation import PokeEvaluation, evaluation_steps
 from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
-from fpt_ros.model.linear import pack_linears
+from fpt_ros.model.packing import pack_weights
 from fpt_ros.sampling import Draw, sampling_steps
 from fpt_ros.segmentation import MovingPart, segmentation_steps
 from fpt_ros.steps import Steps, finish
@@ -74,7 +74,7 @@ class Predictor:
         if fit not in FITS:
             raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
         self.model = model.eval()
-        pack_linears(self.model)
+        pack_weights(self.model)
         self.fit = fit
 
     @classmethod

@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fpt_ros.model.attention import attend
-from fpt_ros.model.linear import Linear
+from fpt_ros.model.packing import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float

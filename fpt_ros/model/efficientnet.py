@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fpt_ros.model.attention import attend
+from fpt_ros.model.packing import Conv2d, Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,7 +37,7 @@ PYRAMID_STAGES = (1, 2, 4, 6)
 PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
 
 
-class SameConv2d(nn.Conv2d):
+class SameConv2d(Conv2d):
     """Convolution with TensorFlow's "SAME" padding for inputs whose sides the stride divides.
 
     With a stride of 2 that padding is one larger at the right and bottom, which the pretrained
@@ -50,8 +51,10 @@ class SameConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, lead if symmetric else 0, groups=groups)
         self.extra = () if symmetric else (lead, total - lead, lead, total - lead)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return super().forward(F.pad(x, self.extra) if self.extra else x)
+    def forward(
+        self, x: Float[Tensor, "b c h w"], relu6: bool = False
+    ) -> Float[Tensor, "b d h2 w2"]:
+        return super().forward(F.pad(x, self.extra) if self.extra else x, relu6)
 
 
 class InvertedBottleneck(nn.Module):
@@ -66,8 +69,8 @@ class InvertedBottleneck(nn.Module):
         self.skip = stride == 1 and inputs == outputs
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
+        y = x if self.expand is None else self.expand(x, relu6=True)
+        y = self.project(self.depthwise(y, relu6=True))
         return x + y if self.skip else y
 
 
@@ -91,7 +94,7 @@ class EfficientNetLite0Trunk(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 s s"]) -> list[Float[Tensor, "b c h w"]]:
         """Features at strides 4, 8, 16 and 32 for images in [-1, 1], sides a multiple of 32."""
-        x = F.relu6(self.stem(images))
+        x = self.stem(images, relu6=True)
         pyramid = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
@@ -105,11 +108,11 @@ class TopDownJoin(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in PYRAMID_CHANNELS[1:])
+        self.laterals = nn.ModuleList(Conv2d(c, channels, 1) for c in PYRAMID_CHANNELS[1:])
         # Space-to-depth: the four stride-4 cells of a stride-8 cell side by side, nothing lost.
-        self.finest = nn.Conv2d(PYRAMID_CHANNELS[0], channels, 2, stride=2)
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.pointwise = nn.Conv2d(channels, channels, 1)
+        self.finest = Conv2d(PYRAMID_CHANNELS[0], channels, 2, stride=2)
+        self.depthwise = Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pointwise = Conv2d(channels, channels, 1)
 
     def forward(self, pyramid: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b d gh gw"]:
         finest, middle, *coarse = pyramid
@@ -129,18 +132,18 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.attention_norm = nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.out = Linear(channels, channels)
         self.mlp_norm = nn.LayerNorm(channels)
-        self.mlp_up = nn.Linear(channels, 3 * channels)
-        self.mlp_down = nn.Linear(3 * channels, channels)
+        self.mlp_up = Linear(channels, 3 * channels)
+        self.mlp_down = Linear(3 * channels, channels)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         attended = attend(query, key, value, query.shape[-1] ** -0.5)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.mlp_down(F.gelu(self.mlp_up(self.mlp_norm(x))))
+        x = self.out.plus(x, attended.transpose(1, 2).flatten(2))
+        return self.mlp_down.plus(x, F.gelu(self.mlp_up(self.mlp_norm(x))))
 
 
 class EfficientNetLite0Encoder(nn.Module):
@@ -166,7 +169,7 @@ class EfficientNetLite0Encoder(nn.Module):
         self.position = nn.Parameter(torch.randn(1, cells, d) * 0.02)
         self.attention = AttentionBlock(d)
         self.norm = nn.LayerNorm(d)
-        self.pair = nn.Linear(d, self.pair_channels)
+        self.pair = Linear(d, self.pair_channels)
 
     def forward(self, images: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d gh gw"]:
         """Feature map of square images in [-1, 1].

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from fpt_ros.model.config import SMALL_ENCODER, ModelConfig, Provenance
 from fpt_ros.model.dinov2 import DinoV2Encoder
 from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
-from fpt_ros.model.linear import Linear
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
+from fpt_ros.model.packing import Linear
 from fpt_ros.model.tokens import TokenEmbedding, sample_features
 from fpt_ros.model.transformer import KeptPokes, KeysValues, Transformer
 

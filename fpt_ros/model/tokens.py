@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fpt_ros.model.linear import Linear
+from fpt_ros.model.packing import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float

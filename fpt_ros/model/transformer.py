@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fpt_ros.model.attention import attend
 from fpt_ros.model.config import HEAD_WIDTH
-from fpt_ros.model.linear import Linear
+from fpt_ros.model.packing import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

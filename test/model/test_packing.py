@@ -1,4 +1,4 @@
-"""Packed linear layers give what plain ones give, and never a stale answer."""
+"""Packed layers give what plain ones give, and never a stale answer."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fpt_ros.model.linear import PACKING_IS_AVAILABLE, Linear, pack_linears
+from fpt_ros.model.packing import PACKING_IS_AVAILABLE, Conv2d, Linear, pack_weights
 
 
 def packed_linear(dtype=torch.float32, bias=True) -> Linear:
@@ -40,6 +40,21 @@ def test_a_sum_is_taken_with_the_product(packed):
     before = y.clone()
     torch.testing.assert_close(layer.plus(y, x), y + layer(x), atol=1e-5, rtol=0)
     assert torch.equal(y, before)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"padding": 1, "groups": 8}])
+@pytest.mark.parametrize("relu6", [True, False])
+@torch.no_grad()
+def test_convolutions_are_equal(options, relu6):
+    torch.manual_seed(0)
+    layer, x = Conv2d(8, 16, 3, **options), 9 * torch.randn(2, 8, 21, 17)
+    expected = layer(x, relu6)
+    layer.pack()
+    assert layer._packed is not None
+    torch.testing.assert_close(layer(x, relu6), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer(x, True), nn.functional.relu6(layer(x)), atol=0, rtol=0)
+    layer.weight.zero_()
+    assert torch.equal(layer(x)[0, :, 0, 0], layer.bias)  # the changed weight counts
 
 
 @torch.no_grad()
@@ -78,6 +93,6 @@ def test_a_whole_model_is_packed():
     model = nn.Sequential(Linear(8, 8), nn.ReLU(), nn.Sequential(Linear(8, 8)))
     x = torch.randn(2, 8)
     before = model(x)
-    pack_linears(model)
+    pack_weights(model)
     assert all(m._packed is not None for m in model.modules() if isinstance(m, Linear))
     torch.testing.assert_close(model(x), before)
