@@ -22,7 +22,7 @@ MOVING, HOLDING = 1.0, 0.6
 TIMESTEP = 0.002
 FARTHEST = 0.4
 """Metres that a loose thing is drawn at most: a flat view makes far targets of small shifts."""
-STIFFNESS, INTEGRAL, DAMPING = 1600.0, 8000.0, 80.0
+STIFFNESS, INTEGRAL, DAMPING = 1600.0, 20000.0, 80.0
 """Of the held point's acceleration: per metre, metre second, and metre per second of error."""
 TWIST_DAMPING = 0.3
 """N m per rad / s: a loose thing hardly turns under the finger, as in a grasp or a suction cup."""

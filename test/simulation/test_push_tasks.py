@@ -1,0 +1,68 @@
+"""Tasks for the planner: solvable by an allowed poke, the same for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fpt_ros.simulation.push_tasks import COVERED, LONGEST, SHORTEST, PushTask, tasks
+
+SIZE = 160
+
+
+@pytest.fixture(scope="module", params=["train", "heldout_d"])
+def task(request) -> PushTask:
+    return next(tasks(request.param, 3, SIZE))
+
+
+def test_the_poke_behind_the_goal_solves_the_task(task):
+    outcome = task.world.push(task.solution)
+    np.testing.assert_allclose(outcome.displacement(task.point[None])[0], task.goal, atol=1e-6)
+    assert (np.linalg.norm(outcome.displacement(task.stay), axis=1) < task.still).all()
+    assert all(outcome.largest(group) < task.still for group in task.bystanders)
+    x, y = task.solution[:2].astype(int)
+    assert task.touchable[y, x]
+    assert np.linalg.norm(task.solution[2:]) <= task.reach
+
+
+def test_the_wanted_point_s_surroundings_are_forbidden(task):
+    groups, (x, y) = task.world.groups, task.point.astype(int)
+    part = groups == groups[y, x]
+    assert part[y, x] and groups[y, x] > 0
+    assert (part & ~task.touchable).sum() >= 0.95 * COVERED * part.sum()
+    rows, columns = np.nonzero(task.touchable)
+    assert np.hypot(columns - x, rows - y).min() > task.radius
+    assert SHORTEST <= np.linalg.norm(task.goal) / SIZE <= LONGEST
+
+
+def test_the_neighbours_are_other_bodies(task):
+    x, y = task.stay.astype(int).T
+    groups = task.world.groups
+    wanted = groups[int(task.point[1]), int(task.point[0])]
+    assert set(groups[y, x]) == {0, *task.bystanders}
+    assert wanted not in task.bystanders
+
+
+def test_nothing_moves_when_the_world_is_poked_beside_everything(task):
+    rows, columns = np.nonzero((task.world.groups == 0) & task.touchable)
+    outcome = task.world.push(np.array([columns[0], rows[0], 20.0, 0.0]))
+    assert outcome.largest(0) < 1e-9
+    assert all(outcome.largest(group) < 0.5 for group in task.bystanders)
+
+
+def test_equal_seeds_give_equal_tasks():
+    first, again = (next(tasks("heldout_d", 3, SIZE)) for _ in range(2))
+    assert first.numbers == again.numbers
+    np.testing.assert_array_equal(first.world.image, again.world.image)
+    np.testing.assert_array_equal(first.goal, again.goal)
+    np.testing.assert_array_equal(first.stay, again.stay)
+
+
+def test_splits_without_procedural_scenes_are_named():
+    with pytest.raises(ValueError, match="split is 'heldout_a': must be one of train, val"):
+        next(tasks("heldout_a", 0, SIZE))
+
+
+def test_a_poke_beside_the_image_is_refused(task):
+    with pytest.raises(ValueError, match="must lie on 160 x 160"):
+        task.world.push(np.array([SIZE + 5.0, 3, 1, 1]))
