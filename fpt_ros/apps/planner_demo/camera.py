@@ -55,6 +55,8 @@ class Camera:
         """
         deadline = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < deadline:
+            if "cannot configure" in log.read_text():
+                break
             stamp = self.show(image)
             try:
                 client.predict([], [[0, 0]], stamp=stamp, timeout=1.0)
