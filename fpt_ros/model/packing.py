@@ -34,8 +34,7 @@ class Packable(nn.Module):
     weight has changed or moved since.
     """
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    weight: Tensor
     _packed: Tensor | None = None
     _packed_from: tuple[int, int] | None = None
 
