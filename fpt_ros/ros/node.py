@@ -9,6 +9,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from types import FrameType
@@ -19,7 +20,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from fpt_ros.ros import diagnostics, parameters
@@ -44,6 +44,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 # rosdep cannot install these everywhere.
 INSTALL_HINT = ". On a robot: python3 -m pip install torch einops safetensors"
 EXIT_PATIENCE = 10.0  # seconds for a running prediction to end
+INTERRUPTED = threading.Event()
 
 
 def _transition(
@@ -233,6 +234,7 @@ class FptNode(LifecycleNode):
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
     """Heed the first signal: Ctrl-C reaches a launched node from the terminal and from launch."""
+    INTERRUPTED.set()
     for ends in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ends, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -265,11 +267,8 @@ def main(args: list[str] | None = None) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():  # else a signal came in the middle of a transition
-            raise
-    except SystemError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # it came while a message was taken
+    except Exception:
+        if not INTERRUPTED.is_set():  # else the signal came in the middle of something
             raise
     finally:
         node.close()

@@ -86,7 +86,9 @@ class WaitingRoom:
             self.turn_away(future, ErrorCode.TOO_LARGE, reason)
         else:
             steps = answers.guarded(response_type, compute(answers))
-            worker.submit(lambda: self._answer(future, steps))
+            worker.submit(
+                lambda: self._answer(future, steps), owner=lambda: frozenset(sender.clients)
+            )
         return future
 
     def turn_away(self, future: Future, code: int, message: str) -> None:

@@ -1,21 +1,25 @@
-"""The one thread that computes: a step of each job in turn, some jobs newest-only."""
+"""The one thread that computes: a step for each owner of jobs in turn, some jobs newest-only."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from fpt_ros.steps import Steps
+
+OWNERS_REMEMBERED = 1000
 
 
 @dataclasses.dataclass(eq=False)
 class _Job:
     start: Callable[[], Steps[None] | None]
     slot: str | None
+    owner: Callable[[], Hashable]
     steps: Steps[None] | None = None
     """Once it has begun."""
 
@@ -23,16 +27,19 @@ class _Job:
 class Worker:
     """Advances jobs by turns, one step at a time, in a thread of its own.
 
-    A job is a function that returns its steps, or does all its work and returns None. So a job of
-    many steps holds up no other for longer than a step of each. A job with a `slot` replaces one
-    that has not begun in the same slot, so that a slow job is followed by the newest of what came
+    A job is a function that returns its steps, or does all its work and returns None. The turns go
+    round the owners, and for each owner round its jobs: neither a long job nor an owner of many
+    jobs holds others up for longer than a step of each owner. A job with a `slot` replaces one that
+    has not begun in the same slot, so that a slow job is followed by the newest of what came
     meanwhile; jobs with slots are done one after the other. Jobs must not raise; `on_fault` gets
     what one raises all the same, and the thread goes on.
     """
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         self._on_fault = on_fault
-        self._queue: list[_Job] = []  # in the order of their next steps
+        self._queue: list[_Job] = []  # an owner's in the order of their next steps
+        self._last_turns: dict[Hashable, int] = {}  # of each owner, the latest last
+        self._turns = itertools.count(1)
         self._running: _Job | None = None  # the one whose step runs, unless it was cleared
         self._stopped = False
         self._wakeup = threading.Condition()
@@ -40,10 +47,17 @@ class Worker:
         self._thread.start()
 
     def submit(
-        self, start: Callable[[], Steps[None] | None], slot: str | None = None, first: bool = False
+        self,
+        start: Callable[[], Steps[None] | None],
+        slot: str | None = None,
+        first: bool = False,
+        owner: Callable[[], Hashable] = lambda: None,
     ) -> bool:
-        """Queue a job, `first` before all others; True if it replaced one waiting in its slot."""
-        job = _Job(start, slot)
+        """Queue a job, `first` before its owner's others; True if it replaced one in its slot.
+
+        `owner` is asked before each turn, in the worker's thread: it may become known later.
+        """
+        job = _Job(start, slot, owner)
         with self._wakeup:
             waiting = [old for old in self._queue if old.steps is None]
             replaced = [old for old in waiting if slot is not None and old.slot == slot]
@@ -90,12 +104,17 @@ class Worker:
 
     def _next(self) -> _Job:
         in_slots = any(job.slot is not None and job.steps is not None for job in self._queue)
-        may_run = (
-            job for job in self._queue if job.steps is not None or job.slot is None or not in_slots
-        )
-        job = next(may_run)
-        self._queue.remove(job)
-        return job
+        heads: dict[Hashable, _Job] = {}
+        for job in self._queue:
+            if job.steps is not None or job.slot is None or not in_slots:
+                heads.setdefault(job.owner(), job)
+        owner = min(heads, key=lambda owner: self._last_turns.get(owner, 0))
+        self._last_turns.pop(owner, None)
+        self._last_turns[owner] = next(self._turns)
+        if len(self._last_turns) > OWNERS_REMEMBERED:
+            del self._last_turns[next(iter(self._last_turns))]
+        self._queue.remove(heads[owner])
+        return heads[owner]
 
     def _advance(self, job: _Job) -> bool:
         """Run one step; whether there are more."""

@@ -12,7 +12,7 @@ import pytest
 from fpt_ros.msg import ErrorCode, MotionDistributions, PokeArray
 from fpt_ros.srv import EvaluatePokes, SegmentMotion
 from rclpy.task import Future
-from ros_harness import as_pokes, scene
+from ros_harness import Planner, as_pokes, scene
 
 from fpt_ros.ros.conversions import floats
 
@@ -134,6 +134,22 @@ def test_many_requests_at_once_are_all_answered(ready):
     assert set(codes) == {ErrorCode.NONE, ErrorCode.TOO_LARGE}
     assert codes.count(ErrorCode.NONE) >= 100
     assert planner.predict(POKE).error_code == ErrorCode.NONE
+
+
+def test_a_caller_of_many_requests_does_not_hold_up_another(ready):
+    """Ninety requests of one client, then one of another: it waits for a few steps, not for all."""
+    _, planner = ready
+    other = Planner(planner.node.get_namespace())
+    other.wait_for(evaluate(other, 1, 1).done)
+    futures = [evaluate(planner, 64, 16) for _ in range(90)]
+    planner.wait_for(futures[0].done)
+    before = sum(future.done() for future in futures)
+    other.wait_for(evaluate(other, 1, 1).done)
+    meanwhile = sum(future.done() for future in futures) - before
+    other.close()
+    assert meanwhile < 30
+    planner.wait_for(lambda: all(future.done() for future in futures))
+    assert {future.result().error_code for future in futures} == {ErrorCode.NONE}
 
 
 def test_answer_wakes_an_idle_executor(ready):
