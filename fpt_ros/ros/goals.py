@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REPORT_PERIOD = 0.1  # s
 REASON = "the goal was canceled"
+MAX_RUNNING = 8  # each keeps what it has sampled so far, up to a gigabyte with the largest models
 RESULT_KEPT = 60  # s that a caller has to fetch a result
 
 
@@ -50,6 +51,9 @@ class Goals:
     async def _execute(self, goal: ServerGoalHandle) -> SampleMotion.Result:
         if goal.is_cancel_requested:
             result = SampleMotion.Result(error_code=ErrorCode.CANCELED, error_msg=REASON)
+        elif len(self._running) >= MAX_RUNNING:
+            reason = f"{len(self._running)} goals run already: at most {MAX_RUNNING} may"
+            result = SampleMotion.Result(error_code=ErrorCode.TOO_LARGE, error_msg=reason)
         else:
             key = bytes(goal.goal_id.uuid)
             self._running[key] = self._room.enter(

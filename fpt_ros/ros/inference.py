@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fpt_ros.ros.frames import Frame
     from fpt_ros.ros.parameters import Settings
     from fpt_ros.segmentation import MovingPart
-    from fpt_ros.steps import Result, Steps
+    from fpt_ros.steps import Steps
 
 CHUNK = 1024  # points in one step
 
@@ -79,10 +79,9 @@ class Inference:
     ) -> Steps[tuple[PokeEvaluation, list[Motion]]]:
         """How well each candidate moves the points to their goals; the motions if asked for."""
         context = yield from self._context(frame)
-        steps = self.predictor.evaluate_steps(
+        evaluation = yield from self.predictor.evaluate_steps(
             context, candidates, points, goals, tolerance, camera_moving, return_motions
         )
-        evaluation = yield from self._timed("evaluate", steps)
         motions = [
             self._motion(frame, pokes, points, settings, camera_moving, _arrays(mixture))
             for pokes, mixture in zip(candidates, evaluation.motions, strict=False)
@@ -94,8 +93,7 @@ class Inference:
     ) -> Steps[MovingPart]:
         """What moves along with the pokes."""
         context = yield from self._context(frame)
-        steps = self.predictor.segment_steps(context, pokes, camera_moving)
-        return (yield from self._timed("segment", steps))
+        return (yield from self.predictor.segment_steps(context, pokes, camera_moving))
 
     def sample(
         self,
@@ -110,10 +108,10 @@ class Inference:
         """Joint futures of the points; `report` is told how many points have been sampled."""
         context = yield from self._context(frame)
         steps = self.predictor.sample_steps(context, pokes, points, samples, seed, camera_moving)
-        timed, done = self._timed("sample", steps), 0
+        done = 0
         while True:
             try:
-                done += next(timed)
+                done += next(steps)
             except StopIteration as end:
                 return end.value
             report(done)
@@ -155,16 +153,6 @@ class Inference:
             yield
             return context
         return frame.context
-
-    def _timed(self, name: str, steps: Steps[Result]) -> Steps[Result]:
-        """The same steps, each of them timed."""
-        while True:
-            try:
-                with self._statistics.timed(name):
-                    step = next(steps)
-            except StopIteration as end:
-                return end.value
-            yield step
 
 
 def check_inside(

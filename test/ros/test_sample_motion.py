@@ -91,6 +91,18 @@ def test_cancel(planner):
     assert int(planner.diagnostics()["requests waiting"]) == 0
 
 
+def test_goals_at_once_are_bounded(planner):
+    planner.kept_image()
+    handles = [planner.send_goal(POKE, samples=300) for _ in range(9)]
+    status, result = planner.result(handles[-1], timeout=2)
+    assert (status, result.error_code) == (ABORTED, ErrorCode.TOO_LARGE)
+    assert "8 goals run already" in result.error_msg
+    planner.wait_for(lambda: all(handle.feedback for handle in handles[:-1]))
+    for handle in handles[:-1]:
+        planner.wait_for(handle.cancel_goal_async().done)
+        assert planner.result(handle)[0] == CANCELED
+
+
 def test_feedback_comes_about_ten_times_a_second(planner):
     planner.kept_image()
     handle = planner.send_goal(POKE, samples=300, seed=1)
