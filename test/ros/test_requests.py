@@ -94,6 +94,8 @@ def test_features_are_computed_once(planner):
     after = planner.diagnostics()
     assert after["images embedded"] == before["images embedded"]
     assert int(after["requests"]) == int(before["requests"]) + 5
+    kind = "predict_motion requests, p50 / p95 [ms]"
+    assert int(after[kind].split(",")[0]) == int(before[kind].split(",")[0]) + 5
 
 
 @pytest.mark.parametrize(
