@@ -136,7 +136,8 @@ class Predictor:
                 f"the image is {image.dtype} of shape {image.shape}: must be uint8 [h, w, 3], RGB"
             )
         view = View(image.shape[1], image.shape[0], self.fit)
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.model.device)
+        pixels = torch.from_numpy(np.ascontiguousarray(image))
+        pixels = pixels.to(self.model.device, non_blocking=True)
         square = view.square(pixels, self.model.config.image_size)
         return ImageContext(view, self.model.embed_image(square))
 
@@ -307,14 +308,16 @@ class Predictor:
         return self._tensor(pos), self._tensor(flow)
 
     def _tensor(self, values: Float[np.ndarray, "..."]) -> Float[torch.Tensor, "..."]:
-        return torch.from_numpy(values.astype(np.float32)).to(self.model.device)
+        tensor = torch.from_numpy(values.astype(np.float32))
+        return tensor.to(self.model.device, non_blocking=True)
 
 
 def compile_encoder(model: FlowPokeTransformer) -> None:
     """Run the model's image encoder through `torch.compile`, once it is first used."""
-    # Freezing lets the compiler pack the weights; it is made for CPUs.
-    options = {"freezing": True} if model.device.type == "cpu" else None
-    model.image_embedder.model.compile(options=options)
+    if model.device.type == "cpu":
+        model.image_embedder.model.compile(options={"freezing": True})  # it packs the weights
+    else:
+        model.image_embedder.model.compile(mode="reduce-overhead")  # one CUDA graph
 
 
 def _as_pokes(pokes: Float[np.ndarray, "p 4"]) -> Float[np.ndarray, "p 4"]:

@@ -41,9 +41,14 @@ class DinoV2Encoder(nn.Module):
         name: one of `DINOV2_SIZES`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str) -> None:
         super().__init__()
         self.channels, heads, depth = DINOV2_SIZES[name]
+        for name_, values in ("mean", IMAGENET_MEAN), ("std", IMAGENET_STD):
+            self.register_buffer(name_, torch.tensor(values).view(3, 1, 1), persistent=False)
         self.patch_embed = PatchEmbed(self.channels)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.channels))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + TABLE_GRID**2, self.channels))
@@ -57,9 +62,7 @@ class DinoV2Encoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d gh gw"]:
         """Square images in [-1, 1], a multiple of 14 pixels wide, to their feature map."""
-        mean = images.new_tensor(IMAGENET_MEAN).view(3, 1, 1)
-        std = images.new_tensor(IMAGENET_STD).view(3, 1, 1)
-        patches = self.patch_embed(((images + 1) / 2 - mean) / std)
+        patches = self.patch_embed(((images + 1) / 2 - self.mean) / self.std)
         grid = patches.shape[-1]
         tokens = rearrange(patches, "b d h w -> b (h w) d")
         batch = len(tokens)

@@ -83,7 +83,7 @@ class FlowPokeTransformer(nn.Module):
         tokens = rearrange(features, "b d h w -> b (h w) d")
         pos = _patch_centres(features)
         return EmbeddedImage(
-            features.float(),
+            features.to(torch.float32, copy=True),  # a CUDA graph's own output is overwritten
             self.transformer.image_keys_values(tokens, pos),
             self.transformer.gains(self.cond_emb.weight),
         )
