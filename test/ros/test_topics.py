@@ -188,7 +188,7 @@ def test_model_info_is_latched(planner, tiny_checkpoint):
 def test_slow_predictions_are_made_on_the_newest_image_only(listener):
     """Thirty images in a second, each prediction slower than that: nothing queues up."""
     listener.set_parameter("trigger", "image")
-    points = np.random.default_rng(0).uniform(0, 63, (4096, 2))
+    points = np.random.default_rng(0).uniform(0, 63, (16384, 2))
     listener.points(points[:, 0], points[:, 1])
     before = int(listener.diagnostics()["images and pokes dropped for newer ones"])
     for _ in range(30):
