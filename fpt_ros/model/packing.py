@@ -58,11 +58,11 @@ class Packable(nn.Module):
         raise NotImplementedError
 
     def _can_use_packed(self, x: Tensor) -> bool:
-        if self._packed_from is None or torch.is_grad_enabled() or x.dtype != self.weight.dtype:
+        if self._packed_from is None or torch.is_grad_enabled():
             return False
         if torch.compiler.is_compiling():  # the compiler packs by itself
             return False
-        return self._packed_from == self._weight_state()
+        return x.dtype == self.weight.dtype and self._packed_from == self._weight_state()
 
     def _weight_state(self) -> tuple[int, int]:
         """Which tensor the weight is, and how often it has been written to."""

@@ -55,10 +55,10 @@ class KeptPokes:
 class Rotation(NamedTuple):
     """Cosines and sines of the rotary angles of some positions, for each channel."""
 
-    cos: Float[Tensor, "b n h c"]
-    sin: Float[Tensor, "b n h c"]
+    cos: Float[Tensor, "b n 1 h c"]
+    sin: Float[Tensor, "b n 1 h c"]
 
-    def __call__(self, x: Float[Tensor, "b n h c"]) -> Float[Tensor, "b n h c"]:
+    def __call__(self, x: Float[Tensor, "b n p h c"]) -> Float[Tensor, "b n p h c"]:
         """Rotate each pair (channel i, channel i + c/2)."""
         return torch.addcmul(x * self.cos, x.roll(HEAD_WIDTH // 2, -1), self.sin)
 
@@ -77,7 +77,7 @@ class RotaryEmbedding(nn.Module):
 
     def forward(self, pos: Float[Tensor, "b n 2"]) -> Rotation:
         """Positions in the unit square to rotations; the y angles come first."""
-        x, y = (pos.float() * 2 - 1)[:, :, None, :, None].unbind(-2)
+        x, y = (pos.float() * 2 - 1)[:, :, None, None, :, None].unbind(-2)
         angles = torch.cat([y * self.freqs[1], x * self.freqs[0]], -1)
         cos, sin = angles.cos(), angles.sin()
         return Rotation(torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1))
@@ -135,9 +135,9 @@ class Layer(nn.Module):
 
     def image_keys_values(self, tokens: Float[Tensor, "b n d"], rotation: Rotation) -> KeysValues:
         """The image's side of the cross-attention, laid out as it is read."""
-        keys, values = _split_heads(self.cross_kv(tokens), 2)
+        keys, values = _split_heads(self.cross_kv(tokens), 2).split(1, 2)
         keys = _normalise(keys, self.cross_scale, rotation)
-        return KeysValues(*(part.transpose(1, 2).contiguous() for part in (keys, values)))
+        return KeysValues(*(part[:, :, 0].transpose(1, 2).contiguous() for part in (keys, values)))
 
     def forward(
         self,
@@ -154,14 +154,14 @@ class Layer(nn.Module):
         `kept` holds earlier pokes and takes the new ones. `visible` says which pokes each query
         sees; None: all of them.
         """
-        q, k, v = _split_heads(self.self_qkv(ada_rms_norm(x, gains[0])), 3)
-        q, k = (_normalise(part, self.self_scale, rotation) for part in (q, k))
-        attended = _attend_tokens(q, k, v, new_pokes, kept, visible)
+        qkv = _split_heads(self.self_qkv(ada_rms_norm(x, gains[0])), 3)
+        q, k = _normalise(qkv[:, :, :2], self.self_scale, rotation).unbind(2)
+        attended = _attend_tokens(q, k, qkv[:, :, 2], new_pokes, kept, visible)
         x = self.self_out.plus(x, attended.flatten(2))
 
-        (q,) = _split_heads(self.cross_q(ada_rms_norm(x, gains[1])), 1)
+        q = _split_heads(self.cross_q(ada_rms_norm(x, gains[1])), 1)
         q = _normalise(q, self.cross_scale, rotation)
-        x = x + _attend_image(q, image).flatten(2)
+        x = x + _attend_image(q[:, :, 0], image).flatten(2)
 
         values, gates = self.ffn_up(ada_rms_norm(x, gains[2])).chunk(2, -1)
         return self.ffn_down.plus(x, values * F.silu(gates))
@@ -210,13 +210,13 @@ class Transformer(nn.Module):
         return x
 
 
-def _split_heads(x: Float[Tensor, "b n pw"], parts: int) -> tuple[Float[Tensor, "b n h c"], ...]:
-    return x.unflatten(-1, (parts, -1, HEAD_WIDTH)).unbind(2)
+def _split_heads(x: Float[Tensor, "b n pw"], parts: int) -> Float[Tensor, "b n p h c"]:
+    return x.view(*x.shape[:2], parts, -1, HEAD_WIDTH)
 
 
 def _normalise(
-    x: Float[Tensor, "b n h c"], scale: Float[Tensor, "h"], rotation: Rotation
-) -> Float[Tensor, "b n h c"]:
+    x: Float[Tensor, "b n p h c"], scale: Float[Tensor, "h"], rotation: Rotation
+) -> Float[Tensor, "b n p h c"]:
     """Queries or keys to length sqrt(|scale|) (in float32), rotated."""
     v = x.float()
     squared = v.square().sum(-1, keepdim=True)
