@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from fpt_ros.apps.planner_demo.trials import Trial, Verdict
 
+TRUST = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Limits of the planner's own probabilities between which its successes are counted."""
 HEADER = (
     "| pushed by | wanted point reached its goal | and nothing else moved "
     "| mean error (median) | something else moved | by, on average |\n"
@@ -40,19 +43,26 @@ def row(name: str, verdicts: list[Verdict]) -> str:
 
 
 def summary(trials: list[Trial]) -> str:
-    """What the table's words mean, and how right the planner was about itself."""
-    expected = [trial.plan.probability[0] for trial in trials]
-    counts = {split: sum(t.split == split for t in trials) for split in {t.split for t in trials}}
-    scenes = ", ".join(f"{count} of {split}" for split, count in sorted(counts.items()))
-    by_split = ", ".join(
-        f"{share(t.verdicts[PLANNER].reached for t in trials if t.split == split)} on {split}"
-        for split in sorted(counts)
+    """What the table's words mean, the planner by kind of scene, and how right it was of itself."""
+    by_split = "; ".join(
+        f"{split} {reached([trial for trial in trials if trial.split == split])}"
+        for split in sorted({trial.split for trial in trials})
+    )
+    by_trust = "; ".join(
+        f"{100 * low:.0f}% to {100 * high:.0f}%: "
+        + reached([t for t in trials if low <= t.plan.probability[0] <= high])
+        for low, high in itertools.pairwise(TRUST)
     )
     return (
-        f"Scenes: {scenes}. Reached: within {100 * TOLERANCE:.0f}% of the image side; moved: more"
-        f" than {100 * STILL:.0f}%. Planner: {by_split}; it gave its pokes a probability of"
-        f" {100 * np.mean(expected):.0f}% on average."
+        f"Reached: within {100 * TOLERANCE:.0f}% of the image side; moved: by more than"
+        f" {100 * STILL:.0f}%.\nThe planner reached its goal on {by_split}.\n"
+        f"By the probability that it gave its poke beforehand: {by_trust}."
     )
+
+
+def reached(trials: list[Trial]) -> str:
+    """How many of them the planner solved."""
+    return f"{sum(trial.verdicts[PLANNER].reached for trial in trials)} of {len(trials)}"
 
 
 def share(flags: Iterable[bool]) -> str:
