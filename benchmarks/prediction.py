@@ -88,6 +88,9 @@ def load_model(checkpoint: str | None, device: torch.device) -> FlowPokeTransfor
     for layer in model.transformer.layers:  # as built, their outputs would be zero
         torch.nn.init.normal_(layer.self_out.weight, std=0.02)
         torch.nn.init.normal_(layer.ffn_down.weight, std=0.02)
+    for block in model.image_embedder.model.blocks:  # as built, they would hardly count
+        torch.nn.init.ones_(block.ls1.gamma)
+        torch.nn.init.ones_(block.ls2.gamma)
     return model.to(device).eval()
 
 
