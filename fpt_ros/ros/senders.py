@@ -44,15 +44,14 @@ class Senders:
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._unsure: dict[str, deque[Sender]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
 
-    def watch(self, name: str, service: Service) -> None:
-        """From now on, learn who sends requests to this service of the node."""
+    def watch(self, name: str, service: Service, event_type: type) -> None:
+        """From now on, learn who sends requests to this service; `event_type` is its type's."""
 
         def on_event(event: Any) -> None:
             if event.info.event_type == event.info.REQUEST_RECEIVED:
                 self._attribute(name, event.info)
 
         topic = f"{service.service_name}/_service_event"
-        event_type: Any = service.srv_type.Event  # type: ignore[attr-defined]
         self._node.create_subscription(event_type, topic, on_event, ALL)
         service.configure_introspection(self._clock, ALL, ServiceIntrospectionState.METADATA)
 

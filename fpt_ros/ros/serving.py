@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fpt_ros.ros.waiting import WaitingRoom
     from fpt_ros.steps import Steps
 
-SERVICES = {
+SERVICES: dict[str, Any] = {
     "predict_motion": PredictMotion,
     "evaluate_pokes": EvaluatePokes,
     "segment_motion": SegmentMotion,
@@ -36,7 +36,7 @@ def create_services(node: FptNode, room: WaitingRoom, senders: Senders) -> None:
             # In the default group a request that waits would hold up parameters and lifecycle.
             callback_group=ReentrantCallbackGroup(),
         )
-        senders.watch(f"~/{name}", service)
+        senders.watch(f"~/{name}", service, service_type.Event)
 
 
 async def _serve(room: WaitingRoom, name: str, request: Any, response: Any) -> Any:
