@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
+from fpt_ros.planning import plan_poke
+from fpt_ros.predictor import Predictor
 from fpt_ros.simulation.push_tasks import COVERED, LONGEST, SHORTEST, PushTask, tasks
 
 SIZE = 160
@@ -66,3 +70,15 @@ def test_splits_without_procedural_scenes_are_named():
 def test_a_poke_beside_the_image_is_refused(task):
     with pytest.raises(ValueError, match="must lie on 160 x 160"):
         task.world.push(np.array([SIZE + 5.0, 3, 1, 1]))
+
+
+def test_a_planned_poke_moves_the_point_towards_its_goal(task):
+    predictor = Predictor.from_checkpoint("embedded", device="cpu")
+    evaluate = functools.partial(predictor.evaluate, predictor.embed(task.world.image))
+    limits = (task.touchable, task.reach, task.tolerance, task.still)
+    best = plan_poke(evaluate, [task.point], [task.goal], task.stay, *limits)[0]
+    x, y = np.round(best.poke[:2]).astype(int)
+    assert task.touchable[y, x]
+    assert np.linalg.norm(best.poke[2:]) <= task.reach + 1e-9
+    [moved] = task.world.push(best.poke).displacement(task.point[None])
+    assert np.linalg.norm(moved - task.goal) < 0.7 * np.linalg.norm(task.goal)

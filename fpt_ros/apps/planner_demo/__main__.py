@@ -18,12 +18,13 @@ from itertools import chain, islice
 from pathlib import Path
 
 import cv2
+import numpy as np
 import rclpy
 from tqdm import tqdm
 
 from fpt_ros.apps.demo import NAMESPACE, fresh_folder, node_process
 from fpt_ros.apps.planner_demo.camera import Camera
-from fpt_ros.apps.planner_demo.film import film, plan_picture, write_film
+from fpt_ros.apps.planner_demo.film import film, in_short, write_film
 from fpt_ros.apps.planner_demo.table import summary, table
 from fpt_ros.apps.planner_demo.trials import PLANNER, Trial, attempt
 from fpt_ros.client import MotionClient
@@ -109,11 +110,15 @@ def spread(trials: list[Trial], count: int) -> list[Trial]:
 
 
 def leave_pictures(out: Path, trials: list[Trial]) -> None:
-    """The film of all these trials, and of each the picture of its plan."""
-    for i, trial in enumerate(trials):
-        cv2.imwrite(str(out / f"{i + 1}_{trial.split}.png"), plan_picture(trial)[..., ::-1])
-    bar = tqdm(trials, "filming", unit="run")
-    write_film(out / "runs.webm", chain.from_iterable(film(trial) for trial in bar))
+    """The film of all these trials, and of each its plan and verdict as a picture."""
+    write_film(out / "runs.webm", shots(out, trials))
+
+
+def shots(out: Path, trials: list[Trial]) -> Iterator[np.ndarray]:
+    for i, trial in enumerate(tqdm(trials, "filming", unit="run")):
+        pictures = list(film(trial))
+        cv2.imwrite(str(out / f"{i + 1}_{trial.split}.png"), in_short(pictures)[..., ::-1])
+        yield from pictures
 
 
 if __name__ == "__main__":

@@ -67,11 +67,9 @@ def film(trial: Trial) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         yield from repeat(canvas.verdict(shots[-1], outcome), round(VERDICT_SECONDS * RATE))
 
 
-def plan_picture(trial: Trial) -> UInt8[np.ndarray, "h w 3"]:
-    """The scene at rest with the task, the poke, and what is expected."""
-    canvas = Canvas(trial)
-    with Renderer(canvas.world.model, SIDE, SIDE) as renderer:
-        return canvas.plan(canvas.picture(renderer, canvas.world.at_rest()))
+def in_short(pictures: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:
+    """Of a trial's pictures the plan and the verdict, side by side."""
+    return np.hstack([pictures[round(TASK_SECONDS * RATE)], pictures[-1]])
 
 
 class Canvas:
