@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.service_introspection import ServiceIntrospectionState
 from rclpy.time import Time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ALL = QoSProfile(history=HistoryPolicy.KEEP_ALL)
 REMEMBERED = 100  # requests whose event has not come
+GRACE = Duration(seconds=1)  # in which a client must become known that is new
 
 
 @dataclasses.dataclass
@@ -63,6 +65,8 @@ class Senders:
 
     def gone(self, sender: Sender) -> bool:
         """Whether nobody is there any more who may have sent the request."""
+        if self._clock.now() - sender.seen < GRACE:
+            return False
         if not self._node.count_clients(sender.service):
             return True
         return bool(sender.clients) and sender.clients.isdisjoint(self._present(sender.service))
