@@ -78,7 +78,9 @@ class Senders:
         while unsure:
             sender = unsure.popleft()
             if sender.seen >= received:
-                sender.clients = {bytes(info.client_gid)}
+                client = bytes(info.client_gid)
+                if client in self._present(service):  # not every middleware names them alike
+                    sender.clients = {client}
                 return
 
     def _present(self, service: str) -> set[bytes]:
