@@ -19,9 +19,15 @@ def segment(planner, *pokes, **fields):
     return planner.call("fpt/segment_motion", SegmentMotion, request)
 
 
+@pytest.fixture(scope="module")
+def trained(start_node_of_module):
+    """The planner of a node with a model that tells what moves from what stays."""
+    return start_node_of_module(autostart=True, checkpoint="embedded")[1]
+
+
 @pytest.mark.parametrize("camera_moving", [False, True])
-def test_answer_is_the_librarys_at_the_images_size(start_node, camera_moving):
-    _, planner = start_node(autostart=True, checkpoint="embedded")
+def test_answer_is_the_librarys_at_the_images_size(trained, camera_moving):
+    planner = trained
     picture = np.random.default_rng(0).integers(0, 255, (5, 7, 3), np.uint8)
     picture = picture.repeat(64, 0).repeat(64, 1)
     stamp = planner.kept_image(picture)

@@ -82,14 +82,14 @@ def test_requests_of_a_client_that_is_gone_are_dropped_and_those_of_others_are_n
     planner.kept_image()
     process = ask("evaluate", planner)
     assert waiting(planner) == 3
-    ours = evaluate_async(planner, 256, 300)
+    ours = evaluate_async(planner, 256, 150)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     process.wait(10)
     planner.wait_for(lambda: waiting(planner) <= 1, timeout=4, what="the requests' end")
     planner.wait_for(ours.done, timeout=60)
     assert ours.result().error_code == ErrorCode.NONE
-    assert len(ours.result().probability) == 256 * 300
+    assert len(ours.result().probability) == 256 * 150
 
 
 def test_a_goal_of_a_client_that_is_gone_is_dropped(start_node, ask):
