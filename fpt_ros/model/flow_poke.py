@@ -106,7 +106,8 @@ class FlowPokeTransformer(nn.Module):
         """
         _check_shapes(poke_pos, poke_flow, query_pos, embedded)
         chunk = max(1, TOKENS_AT_ONCE // max(1, len(query_pos)))
-        kept = self.transformer.room_for(poke_pos.shape[1] + 1)
+        several = query_pos.shape[1] > chunk
+        kept = self.transformer.room_for(poke_pos.shape[1] + 1) if several else None
         chunks = []
         for queries in query_pos.split(chunk, 1):
             pos = torch.cat([poke_pos, queries], 1)

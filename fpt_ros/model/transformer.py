@@ -240,20 +240,22 @@ def _attend_tokens(
     pokes = KeysValues(k[:, :, :in_turn], v[:, :, :in_turn])
     if kept is not None:
         pokes = kept.extended(pokes, new_pokes)
-    attended = [_attend_earlier(q[:, :, :in_turn], pokes)] if in_turn else []
-    if in_turn < q.shape[2]:
-        queries = KeysValues(k[:, :, in_turn:], v[:, :, in_turn:])
-        attended.append(_attend_pokes_and_self(q[:, :, in_turn:], pokes, queries, visible))
-    return torch.cat(attended, 2).transpose(1, 2)
+    if in_turn == q.shape[2]:
+        return _attend_earlier(q, pokes).transpose(1, 2)
+    queries = KeysValues(k[:, :, in_turn:], v[:, :, in_turn:])
+    attended = _attend_pokes_and_self(q[:, :, in_turn:], pokes, queries, visible)
+    if in_turn:
+        attended = torch.cat([_attend_earlier(q[:, :, :in_turn], pokes), attended], 2)
+    return attended.transpose(1, 2)
 
 
 def _attend_earlier(q: Float[Tensor, "b h n c"], tokens: KeysValues) -> Float[Tensor, "b h n c"]:
     """The newest tokens attend to all earlier ones and themselves."""
     new, total = q.shape[2], tokens.keys.shape[2]
-    mask = None
-    if new > 1:
-        order = torch.arange(total, device=q.device)
-        mask = order <= order[total - new :, None]
+    if new in (1, total):
+        return F.scaled_dot_product_attention(q, *tokens, is_causal=new > 1, scale=1.0)
+    order = torch.arange(total, device=q.device)
+    mask = order <= order[total - new :, None]
     return F.scaled_dot_product_attention(q, *tokens, mask, scale=1.0)
 
 
