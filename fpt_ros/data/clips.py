@@ -1,0 +1,151 @@
+"""One clip: frames, tracks and visibility, to the files of a WebDataset sample and back."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, UInt8
+
+QUALITY = "2"
+"""MPEG-1's quantiser: 1 to 31, low is good. The paper's scripts also take 2."""
+NOMINAL_RATE = 60
+
+
+class SampleError(ValueError):
+    """A sample that cannot be used; says which one, which of its files, and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sample as arrays. tracks, visibility: as in `fpt_ros.data`, None where not tracked."""
+
+    key: str
+    frames: UInt8[np.ndarray, "t s s 3"]
+    tracks: Float32[np.ndarray, "t n 2"] | None = None
+    visibility: Bool[np.ndarray, "t n"] | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def encode_video(frames: UInt8[np.ndarray, "t h w 3"]) -> bytes:
+    """MPEG-1 in a program stream, at high quality; the same bytes for the same frames.
+
+    Raises RuntimeError where the stream, decoded again, has another number of frames.
+    """
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpeg") as container:
+        stream = container.add_stream("mpeg1video", rate=NOMINAL_RATE)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 100_000_000  # never what limits the quality
+        stream.options = {"qmin": QUALITY, "qmax": QUALITY, "threads": "1", "flags": "+bitexact"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    encoded = buffer.getvalue()
+    with av.open(io.BytesIO(encoded)) as container:
+        count = sum(1 for _ in container.decode(video=0))
+    if count != len(frames):
+        raise RuntimeError(f"{len(frames)} frames were encoded, {count} can be decoded")
+    return encoded
+
+
+def decode_video(encoded: bytes) -> UInt8[np.ndarray, "t h w 3"]:
+    """All frames of a video as RGB; ValueError where it cannot be decoded."""
+    try:
+        with av.open(io.BytesIO(encoded)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"cannot be decoded: {getattr(error, 'strerror', error)}") from error
+    if not frames:
+        raise ValueError("has no frames")
+    return np.stack(frames)
+
+
+def parse_clip(sample: dict[str, Any], tracked: bool = True) -> Clip:
+    """A WebDataset sample (file contents by name, and `__key__`) as a clip.
+
+    Args:
+        tracked: whether tracks and visibility must be there; else they are not read.
+
+    Raises:
+        SampleError: a file is missing, cannot be read, or does not fit the others.
+    """
+    key = sample["__key__"]
+    wanted = ("video.mpg", "tracks.npy", "visibility.npy") if tracked else ("video.mpg",)
+    missing = [name for name in wanted if name not in sample]
+    if missing:
+        raise SampleError(f"sample {key!r} lacks {', '.join(missing)}")
+    meta = _read(key, "meta.json", json.loads, sample.get("meta.json", b"{}"))
+    frames = _read(key, "video.mpg", decode_video, sample["video.mpg"])
+    if frames.shape[1] != frames.shape[2]:
+        height, width = frames.shape[1:3]
+        raise SampleError(f"sample {key!r}: video.mpg is {width} x {height}: must be square")
+    if not tracked:
+        return Clip(key, frames, meta=meta)
+    tracks, visibility = parse_tracks(sample)
+    if len(tracks) != len(frames):
+        raise SampleError(
+            f"sample {key!r}: tracks.npy has {len(tracks)} frames, video.mpg {len(frames)}"
+        )
+    return Clip(key, frames, tracks, visibility, meta)
+
+
+def parse_tracks(
+    sample: dict[str, Any],
+) -> tuple[Float32[np.ndarray, "t n 2"], Bool[np.ndarray, "t n"]]:
+    """Tracks and visibility of a sample, without decoding its video; SampleError as above."""
+    key = sample["__key__"]
+    tracks = _read(key, "tracks.npy", _read_array, sample["tracks.npy"])
+    visibility = _read(key, "visibility.npy", _read_array, sample["visibility.npy"])
+    if tracks.ndim != 3 or tracks.shape[2] != 2 or not np.issubdtype(tracks.dtype, np.floating):
+        raise SampleError(
+            f"sample {key!r}: tracks.npy is {tracks.dtype} {tracks.shape}: must be float [t, n, 2]"
+        )
+    if visibility.shape != tracks.shape[:2] or visibility.dtype != bool:
+        raise SampleError(
+            f"sample {key!r}: visibility.npy is {visibility.dtype} {visibility.shape}: "
+            f"must be bool {tracks.shape[:2]} as tracks.npy"
+        )
+    if not tracks.size:
+        raise SampleError(f"sample {key!r}: tracks.npy has no tracks: {tracks.shape}")
+    if not np.isfinite(tracks).all():
+        raise SampleError(f"sample {key!r}: tracks.npy has values that are not finite")
+    return tracks.astype(np.float32), visibility
+
+
+def clip_files(clip: Clip) -> dict[str, bytes]:
+    """What `parse_clip` reads, without `__key__`."""
+    files = {"video.mpg": encode_video(clip.frames)}
+    if clip.tracks is not None and clip.visibility is not None:
+        files |= track_files(clip.tracks, clip.visibility)
+    return files | {"meta.json": json.dumps(clip.meta).encode()}
+
+
+def track_files(
+    tracks: Float32[np.ndarray, "t n 2"], visibility: Bool[np.ndarray, "t n"]
+) -> dict[str, bytes]:
+    return {"tracks.npy": _array_bytes(tracks), "visibility.npy": _array_bytes(visibility)}
+
+
+def _read(key: str, name: str, read: Any, content: bytes) -> Any:
+    try:
+        return read(content)
+    except (ValueError, EOFError) as error:
+        raise SampleError(f"sample {key!r}: {name} {error}") from error
+
+
+def _read_array(content: bytes) -> np.ndarray:
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _array_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

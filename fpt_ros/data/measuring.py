@@ -1,0 +1,84 @@
+"""`fpt-data measure`: how good a tracker is on simulated clips, whose tracks are known exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from fpt_ros.data.query_points import draw_queries
+from fpt_ros.data.simulated import simulate
+from fpt_ros.simulation.rendering import FAR
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from fpt_ros.data.simulated import SimulatedClip
+    from fpt_ros.data.trackers import Tracker, Tracks
+
+NEAR = 2.0
+"""Pixels within which a point counts as followed."""
+MOVING = 2.0
+"""Pixels from its query beyond which a point counts as moved."""
+
+
+def staying(frames: np.ndarray, queries: Float[np.ndarray, "n 3"]) -> Tracks:
+    """The tracker to beat: nothing ever moves, everything is always seen."""
+    tracks = np.repeat(queries[None, :, 1:], len(frames), axis=0)
+    return tracks.astype(np.float32), np.ones(tracks.shape[:2], bool)
+
+
+def measure(
+    trackers: dict[str, Tracker], clips: int, size: int, points: int = 256, frames: int = 50
+) -> dict[str, dict[str, float]]:
+    """Figures of each tracker, means over simulated clips; see `figures`."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in trackers}
+    for seed in tqdm(range(clips), "simulated clips", unit="clip"):
+        clip = simulate(seed, frames, size)
+        queries = draw_queries(clip.frames, points, np.random.default_rng([seed, 1]))
+        queries = queries[~_on_sky(clip, queries)]
+        truth = clip.truth(queries)
+        for name, track in trackers.items():
+            found[name].append(figures(track(clip.frames, queries), truth, queries, size))
+    return {
+        name: {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
+        for name, rows in found.items()
+    }
+
+
+def figures(
+    tracked: Tracks, truth: Tracks, queries: Float[np.ndarray, "n 3"], size: int
+) -> dict[str, float]:
+    """Shares of (frame, point) pairs, those of the queries themselves left out.
+
+    within: of points that are seen, at most NEAR pixels from the truth; moved: of those that
+    moved; labelled: of those that the tracker also calls visible. occlusion: visibility right;
+    seen, hidden: of points that are seen, or hidden.
+    """
+    start = queries[:, 0].astype(int)
+    error = np.linalg.norm(tracked[0] - truth[0], axis=-1) * size
+    way = np.linalg.norm(truth[0] - truth[0][start, np.arange(len(start))], axis=-1) * size
+    asked = np.arange(len(error))[:, None] != start
+    seen, close, right = asked & truth[1], error <= NEAR, tracked[1] == truth[1]
+    groups = {
+        "within": (close, seen),
+        "within, moved": (close, seen & (way > MOVING)),
+        "within, labelled": (close, seen & tracked[1]),
+        "within, moved, labelled": (close, seen & (way > MOVING) & tracked[1]),
+        "occlusion": (right, asked),
+        "occlusion, seen": (right, seen),
+        "occlusion, hidden": (right, asked & ~truth[1]),
+    }
+    return {
+        name: float(value[of].mean()) if of.any() else np.nan
+        for name, (value, of) in groups.items()
+    }
+
+
+def _on_sky(clip: SimulatedClip, queries: Float[np.ndarray, "n 3"]) -> np.ndarray:
+    """Points on nothing have no place in the world."""
+    size = clip.frames.shape[1]
+    columns, rows = np.clip(queries[:, 1:] * size, 0, size - 1).astype(int).T
+    depth = np.stack([view.depth for view in clip.views])
+    return depth[queries[:, 0].astype(int), rows, columns] > 0.99 * FAR

@@ -1,0 +1,147 @@
+"""`fpt-data shard`: videos and bags to shards of clips.
+
+Which clip goes into which shard follows from the sources alone, so a shard that is missing can be
+made by itself, by whichever process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fpt_ros.data import jobs
+from fpt_ros.data.clips import Clip, clip_files
+from fpt_ros.data.cutting import Cut, clip_indices, clip_rate, shot_change, square
+from fpt_ros.data.shards import ShardWriter, remove_unfinished, settle, shard_path
+from fpt_ros.data.sources import find_sources, key_prefixes
+
+if TYPE_CHECKING:
+    from fpt_ros.data.jobs import Report
+    from fpt_ros.data.sources import Source
+
+# What reading damaged files and messages raises.
+UNUSABLE = (ValueError, OSError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A clip before anything of it is decoded."""
+
+    key: str
+    source: Source
+    indices: list[int]
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A shard has at most so many clips; its file goes on in another one beyond so many bytes."""
+
+    clips: int = 500
+    bytes: int = 1_000_000_000
+
+    def __post_init__(self) -> None:
+        for name, value in (("clips", self.clips), ("bytes", self.bytes)):
+            if value < 1:
+                raise ValueError(f"a shard's most {name} is {value}: must be at least 1")
+
+
+def make_shards(
+    inputs: list[Path],
+    out: Path,
+    cut: Cut,
+    limits: Limits,
+    topics: list[str] | None = None,
+    workers: int = 1,
+    ray: bool = False,
+) -> Report:
+    """Write the shards that are not in `out` yet.
+
+    Returns what was written now and what was skipped; a source or clip that cannot be used costs
+    only itself.
+
+    Raises:
+        FileNotFoundError, ValueError: inputs that are not there.
+        SettingsError: `out` was begun with other settings or inputs.
+    """
+    sources = find_sources(inputs, topics)
+    settings = cut.settings() | {"clips": limits.clips, "bytes": limits.bytes}
+    settle(out, settings | {"sources": [[s.name, _bytes(s.path)] for s in sources]})
+    remove_unfinished(out)
+    planned, skipped = plan(sources, cut)
+    starts = range(0, len(planned), limits.clips)
+    shards = [(shard_path(out, n), planned[s : s + limits.clips]) for n, s in enumerate(starts)]
+    missing = [shard for shard in shards if not shard[0].exists()]
+    report = jobs.run_jobs(jobs.Work(make_shard, cut=cut, limits=limits), missing, workers, ray)
+    report.skipped = skipped + report.skipped
+    return report
+
+
+def plan(sources: list[Source], cut: Cut) -> tuple[list[PlannedClip], list[str]]:
+    """All clips in order, and the sources that give none, with why."""
+    planned, skipped = [], []
+    prefixes = key_prefixes(sources)
+    scanning = tqdm(sources, "scanning", unit="source", disable=None)
+    for source, prefix in zip(scanning, prefixes, strict=True):
+        try:
+            times = source.times()
+            clips = clip_indices(times, cut)
+        except UNUSABLE as error:
+            skipped.append(f"{source.name}: {error}")
+            continue
+        for number, indices in enumerate(clips):
+            meta = {
+                "source": source.name,
+                "start": round(times[indices[0]], 6),
+                "rate": round(clip_rate(times, indices), 4),
+            }
+            planned.append(PlannedClip(f"{prefix}-{number:05d}", source, indices, meta))
+    return planned, skipped
+
+
+def make_shard(job: tuple[Path, list[PlannedClip]], cut: Cut, limits: Limits) -> Report:
+    """Write one shard."""
+    path, planned = job
+    report = jobs.Report()
+    with ShardWriter(path, limits.bytes) as shard:
+        for clip in made_clips(planned, cut, report):
+            shard.add(clip.key, clip_files(clip))
+            report.clips += 1
+    return report
+
+
+def made_clips(planned: list[PlannedClip], cut: Cut, report: Report) -> Iterator[Clip]:
+    """The clips with their frames; those that cannot be decoded are reported and left out."""
+    source: Source | None = None
+    frames: Iterator[np.ndarray] = iter(())
+    bar = tqdm(planned, "clips", unit="clip", leave=False, disable=not jobs.in_main_process())
+    for number, clip in enumerate(bar):
+        if clip.source is not source:
+            source = clip.source
+            following = takewhile(lambda c: c.source is clip.source, planned[number:])  # noqa: B023
+            frames = source.frames([index for c in following for index in c.indices])
+        try:
+            squares = [square(frame, cut.size) for frame in islice(frames, cut.frames)]
+        except UNUSABLE as error:
+            report.skipped.append(f"clip {clip.key} of {clip.source.name}: {error}")
+            source = None  # begin anew behind the damage
+            continue
+        stacked = np.stack(squares)
+        change = shot_change(stacked)
+        if change is not None:
+            report.skipped.append(
+                f"clip {clip.key} of {clip.source.name}: another shot begins at frame {change}"
+            )
+            continue
+        yield Clip(clip.key, stacked, meta=clip.meta)
+
+
+def _bytes(path: Path) -> int:
+    """Size of a file, or of the files of a bag."""
+    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))

@@ -1,0 +1,69 @@
+"""The point trackers by name: one that is built in, one that torch hub downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fpt_ros.data import lucas_kanade
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32, UInt8
+
+Tracks = tuple["Float32[np.ndarray, 't n 2']", "Bool[np.ndarray, 't n']"]
+Tracker = Callable[["UInt8[np.ndarray, 't s s 3']", "Float[np.ndarray, 'n 3']"], Tracks]
+"""Frames, and points as frame number, x, y in [0, 1], to tracks in [0, 1] and visibility."""
+
+TRACKERS = ("lucas-kanade", "cotracker3")
+REPOSITORY, ENTRY = "facebookresearch/co-tracker:main", "cotracker3_offline"
+
+
+@cache
+def load_tracker(name: str, device: str = "auto") -> Tracker:
+    """A tracker, loaded once a process.
+
+    Args:
+        device: for cotracker3: auto (CUDA where there is one), cpu, cuda or cuda:N.
+
+    Raises:
+        ValueError: an unknown name.
+        RuntimeError: cotracker3 cannot be had; says what is missing.
+    """
+    if name == "lucas-kanade":
+        return lucas_kanade.track_points
+    if name == "cotracker3":
+        return _cotracker3(device)
+    raise ValueError(f"tracker is {name!r}: must be one of {', '.join(TRACKERS)}")
+
+
+def _cotracker3(device: str) -> Tracker:
+    """CoTracker 3 from torch hub (code and weights: see its own licences)."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        network = torch.hub.load(REPOSITORY, ENTRY, trust_repo=True).to(device).eval()
+    except (OSError, ImportError, RuntimeError) as error:  # a failed download is an OSError
+        raise RuntimeError(
+            f"tracker cotracker3 needs {ENTRY} of {REPOSITORY} from torch hub, its code and its "
+            f"weights, in {torch.hub.get_dir()} or from the network: {error}. "
+            "The tracker lucas-kanade needs no download"
+        ) from error
+
+    @torch.no_grad()
+    def track(frames: np.ndarray, queries: np.ndarray) -> Tracks:
+        size = frames.shape[1]
+        pixels = queries * [1, size, size] - [0, 0.5, 0.5]
+        video = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float()
+        asked = torch.from_numpy(pixels)[None].float()
+        tracks, visible = network(
+            video.to(device), queries=asked.to(device), backward_tracking=True
+        )
+        tracks = (tracks[0].float().cpu().numpy() + 0.5) / size
+        return tracks.astype(np.float32), visible[0].bool().cpu().numpy()
+
+    return track

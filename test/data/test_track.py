@@ -1,0 +1,198 @@
+"""`fpt-data track`: where points go, and the same shards whoever makes them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from footage import contents, fpt_data, moving, texture
+
+from fpt_ros.data.clips import Clip, clip_files, parse_clip
+from fpt_ros.data.lucas_kanade import track_points
+from fpt_ros.data.query_points import draw_queries
+from fpt_ros.data.shards import ShardWriter, read_samples
+from fpt_ros.data.trackers import load_tracker
+from fpt_ros.data.tracking import track_shards
+
+POINTS = ("--points", 150)
+
+
+@pytest.fixture(scope="module")
+def tracked(shards, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tracked") / "out"
+    done = fpt_data("track", shards, "--out", out, *POINTS)
+    assert done.returncode == 0, done.stderr
+    assert "4 clips written now, 0 sources or clips skipped" in done.stdout
+    return out
+
+
+def samples(folder):
+    return [s for shard in sorted(folder.glob("*.tar")) for s in read_samples(shard)]
+
+
+def test_everything_else_is_kept(shards, tracked):
+    assert list(contents(tracked)) == list(contents(shards))
+    for before, after in zip(samples(shards), samples(tracked), strict=True):
+        assert {name: after[name] for name in before} == before
+        assert set(after) - set(before) == {"tracks.npy", "visibility.npy"}
+
+
+def test_tracks_of_the_clips(tracked):
+    """Clips of 96 pixels moving by 0.5 to the right and 1.0 to the left a frame."""
+    for sample in samples(tracked):
+        clip = parse_clip(sample)
+        assert clip.tracks.shape == (30, 150, 2) and clip.tracks.dtype == np.float32
+        speed = -1 / 96 if "more" in clip.key else 0.5 / 96
+        step = clip.tracks[1:] - clip.tracks[:-1]
+        seen = clip.visibility[1:] & clip.visibility[:-1]
+        assert seen.mean() > 0.6
+        error = np.abs(step[seen] - [speed, 0]).max(-1)
+        assert np.quantile(error, 0.95) < 0.5 / 64
+
+
+@pytest.mark.parametrize("speed", [0.0, 2.0, -1.3])
+def test_known_motion(speed):
+    """Followed from any frame, forward and backward, to a fifth of a pixel."""
+    frames = moving(20, speed, size=128)
+    queries = draw_queries(frames, 200, np.random.default_rng(0))
+    assert queries.shape == (200, 3) and len(np.unique(queries[:, 0])) > 10
+    tracks, visible = track_points(frames, queries)
+    since = np.arange(20)[:, None] - queries[:, 0]
+    truth = queries[:, 1:] + since[..., None] * [speed / 128, 0]
+    inside = ((truth > 0.03) & (truth < 0.97)).all(-1)
+    assert visible[inside].mean() > 0.9
+    error = np.linalg.norm(tracks - truth, axis=-1)[visible & inside] * 128
+    assert np.quantile(error, 0.9) < 0.2
+    outside = ((truth < -0.02) | (truth > 1.02)).any(-1)
+    assert not visible[outside].any()
+
+
+def test_what_is_hidden_and_what_comes_out_again():
+    """A dark bar passes over a still picture: points under it are invisible, stay where they are,
+    and most are found again."""
+    frames = np.repeat(texture(128, 128)[None], 30, axis=0)
+    left = 4 * np.arange(30)
+    for frame, at in zip(frames, left, strict=True):
+        frame[:, at : at + 24] = 10
+    rng = np.random.default_rng(0)
+    queries = np.column_stack([np.zeros(150), rng.uniform([0.3, 0.1], [0.95, 0.9], (150, 2))])
+    tracks, visible = track_points(frames, queries)
+    x = queries[:, 1] * 128
+    under = (x > left[:, None] + 4) & (x < left[:, None] + 20)
+    assert (~visible[under]).mean() > 0.9
+    assert visible[x > left[:, None] + 32].mean() > 0.9
+    assert visible[x < left[:, None] - 8].mean() > 0.5
+    drift = np.linalg.norm(tracks - queries[:, 1:], axis=-1) * 128
+    assert np.quantile(drift, 0.7) < 1
+
+
+def test_workers_write_the_same_bytes(shards, tracked, tmp_path):
+    done = fpt_data("track", shards, "--out", tmp_path, *POINTS, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path) == contents(tracked)
+
+
+def test_ray_writes_the_same_bytes(shards, tracked, tmp_path):
+    done = fpt_data("track", shards, "--out", tmp_path, *POINTS, "--ray")
+    assert done.returncode == 0, done.stderr
+    assert "4 clips written now" in done.stdout
+    assert contents(tmp_path) == contents(tracked)
+
+
+def test_killed_and_continued(shards, tracked, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "fpt_ros.data", "track", shards, "--out", out, *POINTS]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while not list(out.glob("shard-000001.tar.part-*")) and process.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.0005)
+        os.kill(process.pid, signal.SIGKILL)
+    found = contents(out)
+    assert any(".part-" in name for name in found), "it was killed too late"
+    assert found["shard-000000.tar"] == contents(tracked)["shard-000000.tar"]
+    assert "shard-000001.tar" not in found
+    done = fpt_data("track", shards, "--out", out, *POINTS)
+    assert "2 clips written now" in done.stdout
+    assert contents(out) == contents(tracked)
+
+
+def test_bad_clips_and_shards_are_named_and_skipped(shards, tmp_path):
+    bad = tmp_path / "in"
+    shutil.copytree(shards, bad)
+    whole = (bad / "shard-000000.tar").read_bytes()
+    (bad / "shard-000000.tar").write_bytes(whole[: len(whole) // 2])
+    with ShardWriter(bad / "shard-000002.tar") as writer:
+        writer.add("fine", clip_files(Clip("fine", moving(5, size=64))))
+        writer.add("foul", {"video.mpg": b"nonsense"})
+    report = track_shards([bad], tmp_path / "out", points=20)
+    assert report.clips == 3
+    assert len(report.skipped) == 2
+    half, foul = report.skipped
+    assert "shard-000002.tar: sample 'foul': video.mpg cannot be decoded" in foul
+    assert "shard-000000.tar is not a whole tar file" in half
+    names = [path.name for path in sorted((tmp_path / "out").glob("*.tar"))]
+    assert names == ["shard-000001.tar", "shard-000002.tar"]
+
+
+def test_mistakes_are_refused(shards, tracked, tmp_path):
+    def complaint(*arguments):
+        done = fpt_data("track", *arguments)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "points was 150 and is 20" in complaint(shards, "--out", tracked, "--points", 20)
+    assert "holds the shards to track" in complaint(shards, "--out", shards)
+    assert "no such shard" in complaint(tmp_path / "nowhere", "--out", tmp_path)
+    assert "points is 0" in complaint(shards, "--out", tmp_path, "--points", 0)
+
+
+def test_cotracker_without_its_download(shards, tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    done = fpt_data("track", shards, "--out", tmp_path / "out", "--tracker", "cotracker3")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "needs cotracker3_offline of facebookresearch/co-tracker:main" in done.stderr
+    assert "The tracker lucas-kanade needs no download" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+STAND_IN = """
+import torch
+
+class Shift(torch.nn.Module):
+    def forward(self, video, queries, backward_tracking):
+        assert backward_tracking and video.shape[:3] == (1, 6, 3) and video.max() > 1
+        time = torch.arange(6.0)[None, :, None]
+        x = queries[:, None, :, 1] + time - queries[:, None, :, 0]
+        y = queries[:, None, :, 2].expand_as(x)
+        return torch.stack([x, y], -1), y > 31.0
+
+def cotracker3_offline():
+    return Shift()
+"""
+
+
+def test_cotracker_s_units(tmp_path, monkeypatch):
+    """Its points are pixels from the centre of the first one; here a stand-in that shifts them
+    by a pixel a frame."""
+    folder = tmp_path / "hub" / "facebookresearch_co-tracker_main"
+    folder.mkdir(parents=True)
+    (folder / "hubconf.py").write_text(STAND_IN)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    load_tracker.cache_clear()
+    track = load_tracker("cotracker3", "cpu")
+    queries = np.array([[0, 0.25, 0.25], [3, 0.5, 0.75]])
+    tracks, visible = track(moving(6, size=64), queries)
+    assert tracks.dtype == np.float32 and visible.dtype == bool
+    np.testing.assert_allclose(tracks[:, 0, 0], 0.25 + np.arange(6) / 64, atol=1e-6)
+    np.testing.assert_allclose(tracks[:, 1, 0], 0.5 + (np.arange(6) - 3) / 64, atol=1e-6)
+    np.testing.assert_allclose(tracks[:, 1, 1], 0.75, atol=1e-6)
+    assert not visible[:, 0].any() and visible[:, 1].all()
