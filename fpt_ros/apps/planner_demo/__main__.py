@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -28,7 +29,10 @@ from fpt_ros.apps.planner_demo.film import film, in_short, write_film
 from fpt_ros.apps.planner_demo.table import summary, table
 from fpt_ros.apps.planner_demo.trials import PLANNER, Trial, attempt
 from fpt_ros.client import MotionClient
-from fpt_ros.simulation.push_tasks import PushTask, tasks
+from fpt_ros.simulation.push_tasks import PROCEDURAL, PushTask, tasks
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 SPLITS = ("heldout_c", "heldout_d")
 IMAGE_SIDE = 320  # pixels
@@ -44,21 +48,23 @@ def main() -> None:
     results = [trial.as_json() for trial in trials]
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print("\n" + table(trials) + "\n\n" + summary(trials) + "\n")
-    leave_pictures(out, chosen(trials, arguments.films))
+    shown = chosen(trials, arguments.films)
+    if shown:
+        write_film(out / "runs.webm", shots(out, shown))
     print(f"\nFilm, pictures, results and the node's log are in {out.resolve()}.")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--scenes", type=int, default=60, help="half of each held-out kind")
+    parser = argparse.ArgumentParser("planner-demo", description=__doc__.split("\n")[0])
+    parser.add_argument("--scenes", type=int, default=60, help="as many of each split")
     parser.add_argument("--seed", type=int, default=0, help="other seeds are other scenes")
-    parser.add_argument("--splits", nargs="+", default=SPLITS, help="kinds of scenes")
+    parser.add_argument("--splits", nargs="+", choices=PROCEDURAL, default=SPLITS)
     parser.add_argument("--films", type=int, default=8, help="runs in the film, half of them good")
     parser.add_argument("--out", type=Path, default=Path("planner-demo"), help="replaced")
     parser.add_argument("--checkpoint", default="embedded", help="the node's parameter")
     arguments = parser.parse_args()
-    if arguments.scenes < 1:
-        parser.error(f"--scenes is {arguments.scenes}: must be at least 1")
+    if arguments.scenes < 1 or arguments.films < 0:
+        parser.error("--scenes must be at least 1, --films at least 0")
     return arguments
 
 
@@ -98,8 +104,10 @@ def scenes(arguments: argparse.Namespace) -> Iterator[tuple[str, PushTask]]:
 
 def chosen(trials: list[Trial], count: int) -> list[Trial]:
     """Half good runs, then bad ones, each spread evenly over all scenes."""
-    good = [t for t in trials if t.verdicts[PLANNER].reached and t.verdicts[PLANNER].stayed]
-    bad = [t for t in trials if t not in good]
+    verdicts = [trial.verdicts[PLANNER] for trial in trials]
+    success = [verdict.reached and verdict.stayed for verdict in verdicts]
+    good = [trial for trial, well in zip(trials, success, strict=True) if well]
+    bad = [trial for trial, well in zip(trials, success, strict=True) if not well]
     return spread(good, count - count // 2) + spread(bad, count // 2)
 
 
@@ -109,12 +117,8 @@ def spread(trials: list[Trial], count: int) -> list[Trial]:
     return [trials[int(i * step)] for i in range(min(count, len(trials)))]
 
 
-def leave_pictures(out: Path, trials: list[Trial]) -> None:
-    """The film of all these trials, and of each its plan and verdict as a picture."""
-    write_film(out / "runs.webm", shots(out, trials))
-
-
-def shots(out: Path, trials: list[Trial]) -> Iterator[np.ndarray]:
+def shots(out: Path, trials: list[Trial]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The films of these trials one after another; of each its plan and verdict is saved, too."""
     for i, trial in enumerate(tqdm(trials, "filming", unit="run")):
         pictures = list(film(trial))
         cv2.imwrite(str(out / f"{i + 1}_{trial.split}.png"), in_short(pictures)[..., ::-1])
