@@ -11,23 +11,34 @@ import torch
 
 from fpt_ros.model import FlowPokeTransformer
 
+TURN = 0.25  # seconds
+
 
 def interleaved_times(ways: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """The median time of each way [s]: all run in turn until `seconds` are over.
+    """The median time of each way [s]: they take turns until `seconds` are over.
 
-    So they share whatever else the machine does. Each runs twice at least; the first run of each
-    counts only where there is no third.
+    So all share whatever else the machine does. A turn is as many runs as fit into a quarter of a
+    second, at least one; there are two turns at least. The very first run of each way does not
+    count, unless it has but two.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     end = time.monotonic() + seconds
-    while time.monotonic() < end or len(next(iter(times.values()))) < 2:
+    turns = 0
+    while turns < 2 or time.monotonic() < end:
+        turns += 1
         for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            times[name].append(time.perf_counter() - start)
+            enough = time.monotonic() + TURN
+            while len(times[name]) < turns or time.monotonic() < enough:
+                times[name].append(_time(way))
     return {name: statistics.median(t[1:] if len(t) > 2 else t) for name, t in times.items()}
+
+
+def _time(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 @torch.inference_mode()
