@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Trial:
     split: str
     task: PushTask
     plan: PokePlan
+    seconds: float
+    """That planning took."""
     verdicts: dict[str, Verdict]
 
     def as_json(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Trial:
             "forbidden_radius": task.radius,
             "stay": task.stay.tolist(),
             "solution": task.solution.tolist(),
+            "planning_seconds": self.seconds,
             "expected": {
                 "displacement": self.plan.mean[0].tolist(),
                 "covariance": self.plan.covariance[0].tolist(),
@@ -69,6 +73,7 @@ class Trial:
 
 def attempt(split: str, task: PushTask, evaluate: Evaluate, seed: int) -> Trial:
     """Plan, and carry out the plan and its rivals, each from the same state of the scene."""
+    start = time.monotonic()
     [plan] = plan_poke(
         evaluate,
         [task.point],
@@ -81,12 +86,14 @@ def attempt(split: str, task: PushTask, evaluate: Evaluate, seed: int) -> Trial:
         plans=1,
         seed=seed,
     )
+    seconds = time.monotonic() - start
     pokes = {
         PLANNER: plan.poke,
         NEAREST: nearest_allowed(task),
         RANDOM: random_allowed(task, np.random.default_rng(seed)),
     }
-    return Trial(split, task, plan, {name: judge(task, poke) for name, poke in pokes.items()})
+    verdicts = {name: judge(task, poke) for name, poke in pokes.items()}
+    return Trial(split, task, plan, seconds, verdicts)
 
 
 def nearest_allowed(task: PushTask) -> Float[np.ndarray, " 4"]:
