@@ -37,9 +37,9 @@ def draw_tracks(clip: Clip, time: int, side: int = SIDE) -> UInt8[np.ndarray, "s
             continue
         cv2.polylines(frame, [way], False, colour, 1, cv2.LINE_AA, shift=4)
         cv2.circle(frame, way[-1].tolist(), 2 * 16, colour, -1, cv2.LINE_AA, shift=4)
+    cv2.rectangle(frame, (0, 0), (side, 14), (0, 0, 0), -1)
     label = f"{clip.key}  {time}"
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(frame, label, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, width)
+    cv2.putText(frame, label, (4, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (255, 255, 255), 1)
     return np.asarray(frame, np.uint8)
 
 

@@ -1,9 +1,10 @@
 """A point tracker that needs no download: pyramidal Lucas-Kanade (OpenCV) from frame to frame.
 
-A point is followed forward and backward in time from the frame in which it is given. Where the
-flow back does not lead to where it came from, or the point no longer looks as it did, it goes with
-the points around it that moved as it did. There it counts as visible again as soon as it looks
-like itself: that carries points over surfaces without texture, and past what hides them.
+A point is followed forward and backward in time from the frame in which it is given. It is lost
+where the flow back does not lead to where it came from, or the point no longer looks as it did.
+From there it goes with the points around it that moved as it did, or stays, where the camera
+stands still and the place looks the same; it counts as visible again as soon as it looks like
+itself. That carries points over surfaces without texture, and past what hides them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ REACH = 4
 CHANGED, UNCHANGED = 22.0, 10.0
 """A followed point is lost above this mean difference of its looks (0 to 255), a lost one found
 below that."""
+PLAIN = 2.0
+"""Flow tells nothing of a point whose looks vary by less: its wider window may show an edge of
+something else."""
 COMPANIONS = 8
 PAST = 5
 """Frames over which companions have to have moved alike."""
 DRAGGED = 2
 """What comes to hide a point may drag it along for so many frames before that is noticed."""
+STILL, STILL_SHARE = 0.2, 0.4
+"""The camera counts as still where more than this share of the points moves by fewer pixels."""
 UNLIKE = 3.0
 """A pixel of other motion in the past weighs as much as so many pixels of distance."""
 
@@ -84,7 +90,7 @@ class _Sweep:
         followed = np.flatnonzero(self.visible[now])
         there, good = _flow(self.grey[now], self.grey[now + 1], self.tracks[now, followed])
         change = _difference(self.looks[followed], _looks(self.grey[now + 1], there))
-        good &= change < CHANGED
+        good &= (change < CHANGED) & (self.looks[followed].std(1) > PLAIN)
         self.tracks[now + 1, followed[good]] = there[good]
         self.visible[now + 1, followed[good]] = True
         return followed[good & (change < UNCHANGED)]
@@ -94,10 +100,22 @@ class _Sweep:
     ) -> None:
         """Take lost points from where they were to the next frame with the others' motion."""
         seen = sure[self.starts[sure] <= since]
-        place = self.tracks[since, lost] + _common_motion(self.tracks, since, now + 1, lost, seen)
+        place = self.tracks[since, lost]
+        moved = place + _common_motion(self.tracks, since, now + 1, lost, seen)
+        # Before a plain wall in front of which an arm moves, its edges are all there is to see.
+        stay = self._alike(now + 1, lost, place) & _camera_is_still(
+            self.tracks, since, now + 1, seen
+        )
+        place = np.where(stay[:, None], place, moved)
         self.tracks[now + 1, lost] = place
-        alike = _difference(self.looks[lost], _looks(self.grey[now + 1], place)) < UNCHANGED
-        self.visible[now + 1, lost] = alike & _inside(place, self.grey[0])
+        self.visible[now + 1, lost] = self._alike(now + 1, lost, place)
+
+    def _alike(
+        self, time: int, points: Int[np.ndarray, " m"], places: Float32[np.ndarray, "m 2"]
+    ) -> Bool[np.ndarray, " m"]:
+        """Whether points would look in these places as they did at their start."""
+        change = _difference(self.looks[points], _looks(self.grey[time], places))
+        return (change < UNCHANGED) & _inside(places, self.grey[0])
 
     def _take_back(self, now: int, sure: Int[np.ndarray, " k"]) -> None:
         """Points just lost may have been dragged before: carry them from where they were."""
@@ -145,6 +163,14 @@ def _difference(
     one: Float32[np.ndarray, "n patch"], other: Float32[np.ndarray, "n patch"]
 ) -> Float32[np.ndarray, " n"]:
     return np.abs(one - other).mean(1)
+
+
+def _camera_is_still(
+    tracks: Float32[np.ndarray, "t n 2"], since: int, now: int, seen: Int[np.ndarray, " k"]
+) -> bool:
+    """Whether a good part of what is seen does not move."""
+    steps = np.linalg.norm(tracks[now, seen] - tracks[since, seen], axis=1)
+    return bool(np.mean(steps < STILL) > STILL_SHARE) if len(seen) else True
 
 
 def _common_motion(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from fpt_ros.data.clips import decode_video, encode_video
 from fpt_ros.data.query_points import draw_queries
 from fpt_ros.data.simulated import simulate
 from fpt_ros.simulation.rendering import FAR
@@ -22,6 +23,9 @@ NEAR = 2.0
 MOVING = 2.0
 """Pixels from its query beyond which a point counts as moved."""
 
+FIRST_SEED = 100
+"""The built-in tracker's settings were chosen on clips of lower seeds."""
+
 
 def staying(frames: np.ndarray, queries: Float[np.ndarray, "n 3"]) -> Tracks:
     """The tracker to beat: nothing ever moves, everything is always seen."""
@@ -34,13 +38,14 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Figures of each tracker, means over simulated clips; see `figures`."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in trackers}
-    for seed in tqdm(range(clips), "simulated clips", unit="clip"):
+    for seed in tqdm(range(FIRST_SEED, FIRST_SEED + clips), "simulated clips", unit="clip"):
         clip = simulate(seed, frames, size)
-        queries = draw_queries(clip.frames, points, np.random.default_rng([seed, 1]))
+        seen = decode_video(encode_video(clip.frames))  # with the marks of compression
+        queries = draw_queries(seen, points, np.random.default_rng([seed, 1]))
         queries = queries[~_on_sky(clip, queries)]
         truth = clip.truth(queries)
         for name, track in trackers.items():
-            found[name].append(figures(track(clip.frames, queries), truth, queries, size))
+            found[name].append(figures(track(seen, queries), truth, queries, size))
     return {
         name: {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
         for name, rows in found.items()

@@ -91,6 +91,27 @@ def test_what_is_hidden_and_what_comes_out_again():
     assert np.quantile(drift, 0.7) < 1
 
 
+def test_a_plain_wall_does_not_go_with_what_moves_before_it():
+    """A patterned square crosses a wall without texture, above a floor with some."""
+    frames = np.full((20, 128, 128, 3), 128, np.uint8)
+    frames[:, 64:] = texture(64, 128)
+    square = texture(32, 32, seed=1)
+    for number, frame in enumerate(frames):
+        left = 10 + 3 * number
+        frame[20:52, left : left + 32] = square
+    rng = np.random.default_rng(0)
+    everywhere = np.column_stack([np.zeros(400), rng.uniform(0.03, 0.97, (400, 2))])
+    wall = np.column_stack([np.zeros(60), rng.uniform([0.03, 0.03], [0.97, 0.1], (60, 2))])
+    tracks, visible = track_points(frames, np.concatenate([everywhere, wall]))
+    way = (tracks - tracks[0]) * 128
+    assert np.quantile(np.linalg.norm(way[-1, 400:], axis=-1), 0.9) < 1
+    assert visible[:, 400:].mean() > 0.95
+    x, y = (everywhere[:, 1:] * 128).T
+    on_square = (x > 14) & (x < 38) & (y > 24) & (y < 48)
+    assert on_square.sum() > 5
+    np.testing.assert_allclose(way[-1, :400][on_square], [[57, 0]] * on_square.sum(), atol=1)
+
+
 def test_workers_write_the_same_bytes(shards, tracked, tmp_path):
     done = fpt_data("track", shards, "--out", tmp_path, *POINTS, "--workers", 2)
     assert done.returncode == 0, done.stderr
