@@ -37,7 +37,8 @@ def test_the_planner_s_example(tiny_checkpoint, tmp_path):
     planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
     planner.kept_image(scene(640, 480))
     printed = run(example("wait_until_ready"), tmp_path)
-    assert len(re.findall(r"-?\d+\.\d*", printed)) == 4 + 2  # two points, dx and dy; their probabilities
+    numbers = re.findall(r"-?\d+\.\d*", printed)
+    assert len(numbers) == 4 + 2  # two points, dx and dy; their probabilities
     planner.close()
     assert node.stop() == 0
 
