@@ -91,7 +91,8 @@ class Predictor:
 
         Args:
             compile: run the image encoder through `torch.compile`; the first image then takes
-                up to minutes, later ones less time.
+                up to minutes. Later ones take less time on GPUs and some CPUs; on others the
+                packed layers are as fast without it (`benchmarks/README.md`).
         """
         model = load_checkpoint(source, device, dtype, allow_download)
         if compile:
