@@ -9,8 +9,11 @@ import sys
 
 import cv2
 import numpy as np
+import torch
 
 from fpt_ros.apps.planner_demo.trials import NEAREST, PLANNER, RANDOM
+from fpt_ros.model import MotionMixture
+from fpt_ros.ros.conversions import Motion
 
 
 def planner_demo(*arguments: str, domain: int = 73) -> subprocess.CompletedProcess:
@@ -56,3 +59,13 @@ def test_a_node_that_cannot_start_ends_the_demo_with_its_reason(tmp_path):
     assert result.returncode == 1
     assert "'nowhere.pt' is not a file" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_plans_over_ros_have_the_library_s_means_and_covariances():
+    tril = torch.randn(5, 4, 2, 2, generator=torch.Generator().manual_seed(0)).double().tril()
+    logits, locs = torch.randn(5, 4).double().log_softmax(-1), torch.randn(5, 4, 2).double()
+    mixture = MotionMixture(logits, locs, tril.abs())
+    arrays = (mixture.weights.numpy(), locs.numpy(), mixture.covariances.numpy())
+    motion = Motion(np.zeros((1, 4)), np.zeros((5, 2)), *arrays, image_size=(64, 48))
+    np.testing.assert_allclose(motion.mean, mixture.mean)
+    np.testing.assert_allclose(motion.covariance, mixture.covariance)
