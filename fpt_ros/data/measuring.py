@@ -13,13 +13,15 @@ from fpt_ros.data.simulated import simulate
 from fpt_ros.simulation.rendering import FAR
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, UInt8
 
     from fpt_ros.data.simulated import SimulatedClip
     from fpt_ros.data.trackers import Tracker, Tracks
 
 NEAR = 2.0
 """Pixels within which a point counts as followed."""
+TEXTURED = 10.0
+"""Grey values (0 to 255) by which the 9 x 9 pixels round a textured point vary at least."""
 MOVING = 2.0
 """Pixels from its query beyond which a point counts as moved."""
 
@@ -44,8 +46,9 @@ def measure(
         queries = draw_queries(seen, points, np.random.default_rng([seed, 1]))
         queries = queries[~_on_sky(clip, queries)]
         truth = clip.truth(queries)
+        textured = _contrast(seen, queries) > TEXTURED
         for name, track in trackers.items():
-            found[name].append(figures(track(seen, queries), truth, queries, size))
+            found[name].append(figures(track(seen, queries), truth, queries, size, textured))
     return {
         name: {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
         for name, rows in found.items()
@@ -53,13 +56,17 @@ def measure(
 
 
 def figures(
-    tracked: Tracks, truth: Tracks, queries: Float[np.ndarray, "n 3"], size: int
+    tracked: Tracks,
+    truth: Tracks,
+    queries: Float[np.ndarray, "n 3"],
+    size: int,
+    textured: Bool[np.ndarray, " n"],
 ) -> dict[str, float]:
     """Shares of (frame, point) pairs, those of the queries themselves left out.
 
     within: of points that are seen, at most NEAR pixels from the truth; moved: of those that
-    moved; labelled: of those that the tracker also calls visible. occlusion: visibility right;
-    seen, hidden: of points that are seen, or hidden.
+    moved; textured: with something to follow; labelled: that the tracker also calls visible.
+    occlusion: visibility right; seen, hidden: of points that are seen, or hidden.
     """
     start = queries[:, 0].astype(int)
     error = np.linalg.norm(tracked[0] - truth[0], axis=-1) * size
@@ -69,6 +76,7 @@ def figures(
     groups = {
         "within": (close, seen),
         "within, moved": (close, seen & (way > MOVING)),
+        "within, moved, textured": (close, seen & (way > MOVING) & textured),
         "within, labelled": (close, seen & tracked[1]),
         "within, moved, labelled": (close, seen & (way > MOVING) & tracked[1]),
         "occlusion": (right, asked),
@@ -79,6 +87,18 @@ def figures(
         name: float(value[of].mean()) if of.any() else np.nan
         for name, (value, of) in groups.items()
     }
+
+
+def _contrast(
+    frames: UInt8[np.ndarray, "t s s 3"], queries: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, " n"]:
+    """Standard deviation of the grey values round each point, in its frame."""
+    found = np.zeros(len(queries))
+    for index, (time, *point) in enumerate(queries):
+        x, y = (np.array(point) * frames.shape[1]).astype(int)
+        patch = frames[int(time), max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5]
+        found[index] = patch.mean(-1).std()
+    return found
 
 
 def _on_sky(clip: SimulatedClip, queries: Float[np.ndarray, "n 3"]) -> np.ndarray:
