@@ -96,7 +96,7 @@ def bag_topics(path: Path, name: str, topics: list[str] | None) -> list[BagSourc
     try:
         from rosbags.rosbag2 import Reader, ReaderError
     except ImportError as error:
-        raise ValueError(f"{path}: reading bags needs rosbags: pip install rosbags") from error
+        raise ValueError(f"{path}: reading bags needs pip install 'fpt_ros[demo]'") from error
     try:
         with Reader(path) as reader:
             images = {c.topic for c in reader.connections if c.msgtype in (RAW, COMPRESSED)}

@@ -1,5 +1,8 @@
 """Clips from the image topics of bags: both kinds of storage, both kinds of message."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -171,3 +174,16 @@ def test_the_recording_of_this_repository(tmp_path):
     [clip] = clips_of(tmp_path)
     assert clip.frames.shape == (25, 128, 128, 3) and clip.meta["rate"] == 5
     assert "settings.json" in contents(tmp_path)
+
+
+def test_without_ros(tmp_path):
+    """The data side needs rosbags, not ROS: importing ROS fails here."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['rclpy', 'sensor_msgs', 'std_msgs']));"
+        "from fpt_ros.data.__main__ import main; main()"
+    )
+    arguments = ["shard", "recordings/drawer/bag", "--out", tmp_path, "--size", 64]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(clips_of(tmp_path)) == 1

@@ -5,9 +5,11 @@ import io
 import av
 import numpy as np
 import pytest
+import webdataset
 from footage import moving
 
 from fpt_ros.data.clips import Clip, SampleError, clip_files, decode_video, encode_video, parse_clip
+from fpt_ros.data.shards import read_samples
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,23 @@ def test_the_video_is_mpeg_1_in_a_program_stream(sample):
     with av.open(io.BytesIO(sample["video.mpg"])) as container:
         assert container.format.name == "mpeg"
         assert container.streams.video[0].codec_context.name == "mpeg1video"
+
+
+def test_a_shard_as_the_paper_s_script_writes_it(tmp_path):
+    """Written by webdataset itself, from arrays; more tracks leave the frame than stay in it."""
+    rng = np.random.default_rng(0)
+    tracks = rng.normal(0.5, 1, (24, 5, 2)).astype(np.float32)
+    visible = rng.random((24, 5)) < 0.5
+    path = tmp_path / "shard_000000.tar"
+    with webdataset.TarWriter(str(path)) as sink:
+        for key in ("videos_a", "videos_b"):
+            files = {"tracks.npy": tracks, "visibility.npy": visible}
+            video = encode_video(moving(24, size=64))
+            sink.write({"__key__": key, **files, "video.mpg": video})
+    clips = [parse_clip(sample) for sample in read_samples(path)]
+    assert [clip.key for clip in clips] == ["videos_a", "videos_b"]
+    np.testing.assert_array_equal(clips[1].tracks, tracks)
+    np.testing.assert_array_equal(clips[1].visibility, visible)
 
 
 def npy(array):
