@@ -45,6 +45,8 @@ def run_jobs(work: Work, jobs: list[Any], workers: int = 1, ray: bool = False) -
     Raises what a job raises, and RuntimeError where Ray is wanted and not installed.
     """
     total = Report()
+    if not jobs:
+        return total
     if ray:
         results = _with_ray(work, jobs, workers)
     elif workers > 1 and len(jobs) > 1:

@@ -87,7 +87,7 @@ def plan(sources: list[Source], cut: Cut) -> tuple[list[PlannedClip], list[str]]
     """All clips in order, and the sources that give none, with why."""
     planned, skipped = [], []
     prefixes = key_prefixes(sources)
-    scanning = tqdm(sources, "scanning", unit="source", disable=None)
+    scanning = tqdm(sources, "scanning", unit="source")
     for source, prefix in zip(scanning, prefixes, strict=True):
         try:
             times = source.times()

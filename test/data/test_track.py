@@ -123,6 +123,8 @@ def test_ray_writes_the_same_bytes(shards, tracked, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "4 clips written now" in done.stdout
     assert contents(tmp_path) == contents(tracked)
+    again = fpt_data("track", shards, "--out", tmp_path, *POINTS, "--ray")
+    assert again.returncode == 0 and "0 clips written now" in again.stdout
 
 
 def test_killed_and_continued(shards, tracked, tmp_path):
