@@ -11,15 +11,15 @@ import torch
 
 from fpt_ros.model import FlowPokeTransformer
 
-TURN = 0.25  # seconds
 
-
-def interleaved_times(ways: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+def interleaved_times(
+    ways: Mapping[str, Callable[[], object]], seconds: float, turn: float = 0.25
+) -> dict[str, float]:
     """The median time of each way [s]: they take turns until `seconds` are over.
 
-    So all share whatever else the machine does. A turn is as many runs as fit into a quarter of a
-    second, at least one; there are two turns at least. The very first run of each way does not
-    count, unless it has but two.
+    So all share whatever else the machine does. A turn is as many runs as fit into `turn` seconds,
+    at least one; there are two turns at least. The very first run of each way does not count,
+    unless it has but two.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     end = time.monotonic() + seconds
@@ -27,7 +27,7 @@ def interleaved_times(ways: Mapping[str, Callable[[], object]], seconds: float) 
     while turns < 2 or time.monotonic() < end:
         turns += 1
         for name, way in ways.items():
-            enough = time.monotonic() + TURN
+            enough = time.monotonic() + turn
             while len(times[name]) < turns or time.monotonic() < enough:
                 times[name].append(_time(way))
     return {name: statistics.median(t[1:] if len(t) > 2 else t) for name, t in times.items()}
