@@ -67,7 +67,8 @@ def test_every_executable_is_where_ros2_run_looks():
     folder = Path(get_package_prefix("fpt_ros"), "lib/fpt_ros")
     names = {path.name for path in (ROOT / "scripts/nodes").iterdir()}
     assert "fpt_node" in names
-    assert {path.name for path in folder.iterdir() if os.access(path, os.X_OK)} == names
+    # The example in C++ is there, too, where it could be built.
+    assert {path.name for path in folder.iterdir() if os.access(path, os.X_OK)} >= names
 
 
 def test_node_without_pytorch_says_how_to_install_it(tmp_path: Path):

@@ -5,6 +5,7 @@ Callbacks only store or hand over, so the executor's one thread always answers a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -235,15 +236,23 @@ class FptNode(LifecycleNode):
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
     """Heed the first signal: Ctrl-C reaches a launched node from the terminal and from launch."""
     INTERRUPTED.set()
-    for ends in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ends, signal.SIG_IGN)
+    _on_signals(signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for ends in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ends, handler)
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until Ctrl-C or SIGTERM, which also end the loading of a model."""
-    for ends in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ends, _interrupt_once)
+    _on_signals(_interrupt_once)
+    with contextlib.suppress(KeyboardInterrupt):
+        _run(args)
+
+
+def _run(args: list[str] | None) -> None:
     # Read when torch is loaded. By default its threads spin long while they wait for each other,
     # which on a robot whose cores are busy multiplies the time of a prediction.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -271,7 +280,11 @@ def main(args: list[str] | None = None) -> None:
         if not INTERRUPTED.is_set():  # else the signal came in the middle of something
             raise
     finally:
-        node.close()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
+        try:
+            # rclpy may have noticed the signal first; Python then does so here, or not at all.
+            _on_signals(signal.SIG_IGN)
+        finally:
+            node.close()
+            executor.shutdown()
+            node.destroy_node()
+            rclpy.try_shutdown()
