@@ -39,6 +39,6 @@ else
     export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$_fpt_profiles}
 fi
 # PyTorch's threads spin only shortly while they wait for each other, as they do in the node.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-3000}
 
 unset _fpt_root _fpt_profiles _fpt_suffix _fpt_venv _fpt_prefix _fpt_python _fpt_libraries

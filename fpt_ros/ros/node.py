@@ -255,7 +255,7 @@ def main(args: list[str] | None = None) -> None:
 def _run(args: list[str] | None) -> None:
     # Read when torch is loaded. By default its threads spin long while they wait for each other,
     # which on a robot whose cores are busy multiplies the time of a prediction.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     rclpy.init(args=args)
     try:
         node = FptNode()
