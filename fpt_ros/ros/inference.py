@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,10 @@ class Inference:
         )
         self.info = self.predictor.info
         self.predictor.warm_up()
+        # Else Python's collector looks at all that PyTorch has made, 0.1 s in which nothing is
+        # answered.
+        gc.collect()
+        gc.freeze()
 
     def motion(
         self,
@@ -184,6 +189,8 @@ def _arrays(mixture: MotionMixture) -> list[np.ndarray]:
     return [np.asarray(array, np.float32) for array in arrays]
 
 
-def free_cached_memory() -> None:
-    """Give back the device memory that PyTorch keeps after a model is gone."""
+def free_memory() -> None:
+    """Give back what Python and PyTorch keep of a model that is gone."""
+    gc.unfreeze()
+    gc.collect()
     torch.cuda.empty_cache()

@@ -200,10 +200,10 @@ class FptNode(LifecycleNode):
             self._outputs.close()
         self._outputs = None
         if self._inference is not None:
-            from fpt_ros.ros.inference import free_cached_memory
+            from fpt_ros.ros.inference import free_memory
 
             self._inference = None
-            free_cached_memory()
+            free_memory()
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         settings = parameters.read(self, {change.name: change.value for change in changes})

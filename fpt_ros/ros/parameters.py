@@ -67,7 +67,8 @@ class Settings:
     compile: bool = _parameter(
         False,
         RECONFIGURE,
-        "Whether to compile the network: configure takes minutes longer, predictions less time",
+        "Whether to compile the image encoder: configure takes minutes longer; pays on GPUs and on "
+        "some CPUs",
     )
     image_transport: str = _parameter(
         "raw",
