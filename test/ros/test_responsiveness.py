@@ -141,7 +141,7 @@ def test_a_caller_of_many_requests_does_not_hold_up_another(ready):
     _, planner = ready
     other = Planner(planner.node.get_namespace())
     other.wait_for(evaluate(other, 1, 1).done)
-    futures = [evaluate(planner, 64, 16) for _ in range(90)]
+    futures = [evaluate(planner, 64, 64) for _ in range(90)]  # longer than a message's way
     planner.wait_for(futures[0].done)
     before = sum(future.done() for future in futures)
     other.wait_for(evaluate(other, 1, 1).done)
