@@ -10,9 +10,12 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from fpt_ros.msg import ErrorCode
+from fpt_ros.srv import SegmentMotion
 from ros_harness import FRAME, scene
+from sensor_msgs.msg import Image
 
 from fpt_ros.client import MotionClient, MotionError
+from fpt_ros.client.results import read_segmentation
 from fpt_ros.predictor import Predictor
 from fpt_ros.view import grid_points
 
@@ -103,6 +106,14 @@ def test_segmentation(client, predictor):
     np.testing.assert_allclose(answer.divergence, expected.divergence, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(answer.mask, expected.moves)
     assert answer.header.frame_id == FRAME
+
+
+def test_mask_of_a_response_is_true_where_it_moves():
+    mask = Image(height=2, width=3, step=4, data=[255, 0, 0, 9, 0, 255, 255, 9])  # padded rows
+    divergence = Image(height=2, width=3, step=12, data=np.arange(6, dtype=np.float32).tobytes())
+    found = read_segmentation(SegmentMotion.Response(mask=mask, divergence=divergence))
+    np.testing.assert_array_equal(found.mask, [[True, False, False], [False, True, True]])
+    np.testing.assert_array_equal(found.divergence, [[0, 1, 2], [3, 4, 5]])
 
 
 def test_samples(client, predictor):
