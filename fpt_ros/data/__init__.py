@@ -11,6 +11,8 @@ them. A sample is a clip, of a square part of a video:
                   from the outer top-left corner to the outer bottom-right one, the centre of pixel
                   i at (i + 0.5) / side. Points may leave the frame. `fpt-data track` adds it.
 `visibility.npy`  bool [t, n], whether the point is seen there. Added with the tracks.
+`bodies.npy`      int32 [n], the rigid body each point lies on; 0 is the world, which never moves.
+                  Optional: only simulation knows it (`fpt-sim`).
 `meta.json`       source (file or bag topic), start [s] in it, rate [frames/s]. Optional.
 
 Training asks where points are `skip` frames later (25 by default), so that its horizon is

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, UInt8
+    from jaxtyping import Bool, Float32, Int32, UInt8
 
 QUALITY = "2"
 """MPEG-1's quantiser: 1 to 31, low is good. The paper's scripts also take 2."""
@@ -24,12 +25,13 @@ class SampleError(ValueError):
 
 @dataclass(frozen=True)
 class Clip:
-    """A sample as arrays. tracks, visibility: as in `fpt_ros.data`, None where not tracked."""
+    """A sample as arrays. tracks, visibility, bodies: as in `fpt_ros.data`, None where unknown."""
 
     key: str
     frames: UInt8[np.ndarray, "t s s 3"]
     tracks: Float32[np.ndarray, "t n 2"] | None = None
     visibility: Bool[np.ndarray, "t n"] | None = None
+    bodies: Int32[np.ndarray, "n"] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,11 +58,12 @@ def encode_video(frames: UInt8[np.ndarray, "t h w 3"]) -> bytes:
     return encoded
 
 
-def decode_video(encoded: bytes) -> UInt8[np.ndarray, "t h w 3"]:
-    """All frames of a video as RGB; ValueError where it cannot be decoded."""
+def decode_video(encoded: bytes, most: int | None = None) -> UInt8[np.ndarray, "t h w 3"]:
+    """All frames of a video as RGB, or the first `most`; ValueError where it cannot be decoded."""
     try:
         with av.open(io.BytesIO(encoded)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            decoded = islice(container.decode(video=0), most)
+            frames = [frame.to_ndarray(format="rgb24") for frame in decoded]
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"cannot be decoded: {getattr(error, 'strerror', error)}") from error
     if not frames:
@@ -94,7 +97,21 @@ def parse_clip(sample: dict[str, Any], tracked: bool = True) -> Clip:
         raise SampleError(
             f"sample {key!r}: tracks.npy has {len(tracks)} frames, video.mpg {len(frames)}"
         )
-    return Clip(key, frames, tracks, visibility, meta)
+    return Clip(key, frames, tracks, visibility, parse_bodies(sample, tracks.shape[1]), meta)
+
+
+def parse_bodies(sample: dict[str, Any], tracks: int) -> Int32[np.ndarray, "n"] | None:
+    """The rigid body of each of the sample's tracks, where it is known; SampleError as above."""
+    if "bodies.npy" not in sample:
+        return None
+    key = sample["__key__"]
+    bodies = _read(key, "bodies.npy", _read_array, sample["bodies.npy"])
+    if bodies.shape != (tracks,) or not np.issubdtype(bodies.dtype, np.integer):
+        raise SampleError(
+            f"sample {key!r}: bodies.npy is {bodies.dtype} {bodies.shape}: "
+            f"must be integer ({tracks},), one for each track"
+        )
+    return bodies.astype(np.int32)
 
 
 def parse_tracks(
@@ -125,6 +142,8 @@ def clip_files(clip: Clip) -> dict[str, bytes]:
     files = {"video.mpg": encode_video(clip.frames)}
     if clip.tracks is not None and clip.visibility is not None:
         files |= track_files(clip.tracks, clip.visibility)
+    if clip.bodies is not None:
+        files["bodies.npy"] = _array_bytes(clip.bodies)
     return files | {"meta.json": json.dumps(clip.meta).encode()}
 
 

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fpt_ros.data.moments import FEWEST_TRACKS, STILL, is_static, start_frames, usable
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int
 
     from fpt_ros.data.clips import Clip
-
-FEWEST_TRACKS = 128
-"""A frame to start from needs as many visible tracks in the frame (the paper's rule)."""
-STILL, STILL_SHARE = 0.01, 0.4
-"""The camera counts as static where more than this share moves less than that, in image sides."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +34,20 @@ class ClipStatistics:
 def clip_statistics(clip: Clip, skip: int) -> ClipStatistics:
     """Statistics of a clip with tracks; `unusable` says why training cannot use it, if so."""
     assert clip.tracks is not None and clip.visibility is not None
-    inside = ((clip.tracks >= 0) & (clip.tracks <= 1)).all(-1)
-    usable = clip.visibility & inside
-    enough = usable.sum(1) >= FEWEST_TRACKS
-    starts = np.flatnonzero(enough[: max(len(enough) - skip, 0)])
-    lengths = [
-        np.linalg.norm(clip.tracks[at + skip] - clip.tracks[at], axis=-1)[usable[at]]
-        for at in starts
-    ]
+    inside = usable(clip.tracks, clip.visibility)
+    enough = inside.sum(1) >= FEWEST_TRACKS
+    starts = start_frames(inside, skip)
+    flows = [(clip.tracks[at + skip] - clip.tracks[at])[inside[at]] for at in starts]
+    lengths = [np.linalg.norm(flow, axis=-1) for flow in flows]
     return ClipStatistics(
         key=clip.key,
         frames=len(clip.frames),
         tracks=clip.tracks.shape[1],
         visible=float(clip.visibility.mean()),
-        visible_a_frame=float(usable.sum(1).mean()),
+        visible_a_frame=float(inside.sum(1).mean()),
         starts=starts,
         lengths=np.concatenate(lengths) if lengths else np.zeros(0, np.float32),
-        static=np.array([np.mean(row < STILL) > STILL_SHARE for row in lengths], bool),
+        static=np.array([is_static(flow) for flow in flows], bool),
         unusable=_why_unusable(len(clip.frames), enough, starts, skip),
     )
 

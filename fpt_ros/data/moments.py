@@ -1,0 +1,92 @@
+"""What training and evaluation ask about: a frame of a clip, and where its points go from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fpt_ros.data.clips import SampleError, decode_video, parse_bodies, parse_tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Bool, Float32, Int, Int32, UInt8
+
+FEWEST_TRACKS = 128
+"""A frame to start from needs as many visible tracks in the frame (the paper's rule)."""
+STILL, STILL_SHARE = 0.01, 0.4
+"""The camera counts as static where more than this share moves less than that, in image sides."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame, the tracks visible in it, and where they are in some other frames of the clip.
+
+    Positions are in [0, 1]^2 of the square frame (x right, y down), flows in the same unit. A row
+    of `flows` is one of the other frames.
+    """
+
+    key: str
+    """The clip's."""
+    image: UInt8[np.ndarray, "s s 3"]
+    points: Float32[np.ndarray, "n 2"]
+    flows: Float32[np.ndarray, "f n 2"]
+    seen: Bool[np.ndarray, "f n"]
+    """Whether the point is visible, in the frame, at the flow's end too."""
+    camera_static: Bool[np.ndarray, "f"]
+    bodies: Int32[np.ndarray, "n"] | None = None
+    """The rigid body of each point, 0 for the world, where it is known."""
+
+
+def usable(
+    tracks: Float32[np.ndarray, "t n 2"], visibility: Bool[np.ndarray, "t n"]
+) -> Bool[np.ndarray, "t n"]:
+    """Tracks that are visible and inside the frame."""
+    return visibility & ((tracks >= 0) & (tracks <= 1)).all(-1)
+
+
+def start_frames(usable: Bool[np.ndarray, "t n"], skip: int) -> Int[np.ndarray, " k"]:
+    """Frames with enough usable tracks and a target `skip` frames on (back where negative)."""
+    starts = np.flatnonzero(usable.sum(1) >= FEWEST_TRACKS)
+    return starts[(starts + skip >= 0) & (starts + skip < len(usable))]
+
+
+def is_static(flows: Float32[np.ndarray, "... n 2"]) -> Bool[np.ndarray, "..."]:
+    """Whether the camera stood still, by the paper's rule: enough of the points hardly move."""
+    return (np.linalg.norm(flows, axis=-1) < STILL).mean(-1) > STILL_SHARE
+
+
+def read_moment(sample: dict[str, Any], start: int, skips: Sequence[int]) -> Moment:
+    """The moment at frame `start` of a WebDataset sample, with the frames `skips` further on.
+
+    Decodes the video no further than it has to.
+
+    Raises:
+        SampleError: a file is missing, cannot be read, or does not fit the others.
+    """
+    key = sample["__key__"]
+    tracks, visibility = parse_tracks(sample)
+    bodies = parse_bodies(sample, tracks.shape[1])
+    try:
+        frames = decode_video(sample["video.mpg"], start + 1)
+    except (KeyError, ValueError) as error:
+        raise SampleError(f"sample {key!r}: video.mpg {error}") from error
+    if len(frames) <= start:
+        raise SampleError(
+            f"sample {key!r}: video.mpg has {len(frames)} frames, tracks.npy {len(tracks)}"
+        )
+    inside = usable(tracks, visibility)
+    here = inside[start]
+    targets = start + np.asarray(skips)
+    flows = (tracks[targets] - tracks[start])[:, here]
+    return Moment(
+        key,
+        frames[start],
+        tracks[start, here],
+        flows,
+        inside[targets][:, here],
+        is_static(flows),
+        None if bodies is None else bodies[here],
+    )
