@@ -17,7 +17,7 @@ def clip():
     frames = moving(30, size=64)
     rng = np.random.default_rng(0)
     tracks = rng.random((30, 7, 2), np.float32)
-    return Clip("drawer-00001", frames, tracks, rng.random((30, 7)) < 0.5, {"rate": 25.0})
+    return Clip("drawer-00001", frames, tracks, rng.random((30, 7)) < 0.5, meta={"rate": 25.0})
 
 
 @pytest.fixture
