@@ -31,7 +31,7 @@ from fpt_ros.apps.outcomes import table
 from fpt_ros.apps.planner import Answer, Planner
 from fpt_ros.apps.scenes import IMAGE_TOPIC, Push, Scene, photo_scene, recorded_scene
 from fpt_ros.drawing import draw_flow
-from fpt_ros.ros.images import compressed_to_rgb
+from fpt_ros.images import compressed_to_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fpt_ros.ros.images import compressed_to_rgb, image_to_rgb
+from fpt_ros.images import compressed_to_rgb, image_to_rgb
 
 if TYPE_CHECKING:
     import numpy as np

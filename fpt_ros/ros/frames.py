@@ -5,15 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from fpt_ros.images import ImageError, check_compressed, check_image, compressed_to_rgb
 from fpt_ros.msg import ErrorCode
 from fpt_ros.ros.conversions import stamp_text
-from fpt_ros.ros.images import (
-    ImageError,
-    check_compressed,
-    check_image,
-    compressed_to_rgb,
-    image_to_rgb,
-)
+from fpt_ros.ros.images import image_to_rgb
 from fpt_ros.ros.requests import RequestError
 
 if TYPE_CHECKING:
@@ -47,6 +42,7 @@ class Frame:
     def rgb(self) -> UInt8[np.ndarray, "h w 3"]:
         """The pixels; ImageError if they cannot be decoded."""
         if self._rgb is None:
+            assert self._message is not None
             convert = compressed_to_rgb if self.compressed else image_to_rgb
             self._rgb = convert(self._message)
             self._message = None

@@ -10,9 +10,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fpt_ros.images import ImageError
 from fpt_ros.msg import PokeArray, QueryPoints
 from fpt_ros.ros.frames import Frame
-from fpt_ros.ros.images import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
