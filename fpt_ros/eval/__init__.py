@@ -1,0 +1,1 @@
+"""How good a checkpoint is: `fpt-eval`, on clips in the common format. See docs/evaluation.md."""

@@ -1,0 +1,190 @@
+"""Questions with known answers: poke a moving point of a frame, where do the other points go?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int, Int32, UInt8
+
+    from fpt_ros.data.moments import Moment
+
+MOVING = 0.005
+"""A point moves where it is displaced by more than this, in image sides."""
+POKES = 4
+CELLS = 12
+"""Tracks stand closer in some places than in others; points weigh one over the number of points in
+their cell of so many by so many, so that a weighted mean is one over the picture."""
+NOISE = 0.002
+"""Standard deviation of what training adds to its targets, and so part of what is predicted."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question. Positions and flows are in image sides, x right, y down."""
+
+    key: str
+    """The clip's."""
+    image: UInt8[np.ndarray, "s s 3"]
+    camera_static: bool
+    pokes: Float32[np.ndarray, "4 4"]
+    """x, y, dx, dy of moving points, all on one body where bodies are known; the first alone
+    where one poke is asked for."""
+    points: Float32[np.ndarray, "n 2"]
+    """All other points, whose flow is asked for."""
+    flow: Float32[np.ndarray, "n 2"]
+    noise: Float32[np.ndarray, "n 2"]
+    """Added to the flow where a density is judged: training adds as much."""
+    moving: Bool[np.ndarray, "n"]
+    same_body: Bool[np.ndarray, "n"]
+    """On the poked body; nowhere, where bodies are not known."""
+    weight: Float32[np.ndarray, "n"]
+
+
+class Cases:
+    """Many cases. Arrays hold all their points, one case after the other."""
+
+    def __init__(self, cases: list[Case]) -> None:
+        self.each = cases
+        self.of: Int[np.ndarray, "n"] = np.repeat(
+            np.arange(len(cases)), [len(case.points) for case in cases]
+        )
+        """The case of each point."""
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    @cached_property
+    def flow(self) -> Float32[np.ndarray, "n 2"]:
+        return np.concatenate([case.flow for case in self.each])
+
+    @cached_property
+    def noisy_flow(self) -> Float32[np.ndarray, "n 2"]:
+        return np.concatenate([case.flow + case.noise for case in self.each])
+
+    @cached_property
+    def moving(self) -> Bool[np.ndarray, "n"]:
+        return np.concatenate([case.moving for case in self.each])
+
+    @cached_property
+    def same_body(self) -> Bool[np.ndarray, "n"]:
+        return np.concatenate([case.same_body for case in self.each])
+
+    @cached_property
+    def weight(self) -> Float32[np.ndarray, "n"]:
+        return np.concatenate([case.weight for case in self.each])
+
+    @cached_property
+    def poke_flow(self) -> Float32[np.ndarray, "n 2"]:
+        """The first poke's."""
+        return np.stack([case.pokes[0, 2:] for case in self.each])[self.of]
+
+    @cached_property
+    def distance(self) -> Float32[np.ndarray, "n"]:
+        """From the first poke."""
+        poked = np.stack([case.pokes[0, :2] for case in self.each])[self.of]
+        return np.linalg.norm(np.concatenate([c.points for c in self.each]) - poked, axis=-1)
+
+
+def make_case(
+    moment: Moment, row: int, rng: np.random.Generator, noise: float = NOISE
+) -> Case | None:
+    """A case of a moment and one of its other frames, or None where no point moves.
+
+    Every moving body is as likely to be poked as another. Without bodies, only points that are
+    seen in the other frame too count: where a tracker believes the others to be is a guess.
+    """
+    flow, bodies = moment.flows[row], moment.bodies
+    known = moment.seen[row] if bodies is None else np.ones(len(flow), bool)
+    static = bool(moment.camera_static[row])
+    moving = known & moves(moment.points, flow, bodies, static)
+    pokes = choose_pokes(moving, bodies, rng)
+    if pokes is None:
+        return None
+    known[pokes] = False
+    if not known.any():
+        return None
+    same = np.zeros(len(flow), bool) if bodies is None else bodies == bodies[pokes[0]]
+    points = moment.points[known]
+    return Case(
+        key=moment.key,
+        image=moment.image,
+        camera_static=static,
+        pokes=np.concatenate([moment.points[pokes], flow[pokes]], 1),
+        points=points,
+        flow=flow[known],
+        noise=rng.normal(0, noise, points.shape).astype(np.float32),
+        moving=moving[known],
+        same_body=same[known],
+        weight=evening_weights(points),
+    )
+
+
+def moves(
+    points: Float32[np.ndarray, "n 2"],
+    flow: Float32[np.ndarray, "n 2"],
+    bodies: Int32[np.ndarray, "n"] | None,
+    camera_static: bool,
+) -> Bool[np.ndarray, "n"]:
+    """Whether each point moves, apart from what the camera's motion does to the whole picture.
+
+    The camera's part is the homography that most points follow, or those of the world where bodies
+    are known; so a standing thing near a moving camera may count as moving.
+    """
+    if bodies is not None:
+        world = bodies == 0
+        return ~world & (np.linalg.norm(flow - _common(points, flow, world), axis=-1) > MOVING)
+    if camera_static:
+        return np.linalg.norm(flow, axis=-1) > MOVING
+    everywhere = np.ones(len(points), bool)
+    return np.linalg.norm(flow - _common(points, flow, everywhere), axis=-1) > MOVING
+
+
+def _common(
+    points: Float32[np.ndarray, "n 2"],
+    flow: Float32[np.ndarray, "n 2"],
+    among: Bool[np.ndarray, "n"],
+) -> Float32[np.ndarray, "n 2"]:
+    """The flow at each point of the homography that most of the points `among` follow."""
+    ends = points[among] + flow[among]
+    if among.sum() < 4 or not flow[among].any():
+        return np.zeros_like(flow)
+    found, _ = cv2.findHomography(points[among], ends, cv2.RANSAC, MOVING)
+    if found is None:
+        return np.zeros_like(flow)
+    return cv2.perspectiveTransform(points[None], found)[0] - points
+
+
+def choose_pokes(
+    moving: Bool[np.ndarray, "n"], bodies: Int32[np.ndarray, "n"] | None, rng: np.random.Generator
+) -> Int[np.ndarray, "4"] | None:
+    """Points to poke, None where none moves: one that moves, the others on its body, or moving.
+
+    They differ, where there are enough.
+    """
+    candidates = np.flatnonzero(moving)
+    if not len(candidates):
+        return None
+    others = candidates
+    if bodies is not None:
+        body = rng.choice(np.unique(bodies[candidates]))
+        candidates = candidates[bodies[candidates] == body]
+        others = np.flatnonzero(bodies == body)
+    first = rng.choice(candidates)
+    others = others[others != first]
+    if not len(others):
+        return np.full(POKES, first)
+    more = rng.choice(others, POKES - 1, replace=len(others) < POKES - 1)
+    return np.concatenate([[first], more])
+
+
+def evening_weights(points: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n"]:
+    """One over the number of points in each point's cell."""
+    column, row = np.clip(points * CELLS, 0, CELLS - 1).astype(int).T
+    cell = row * CELLS + column
+    return (1 / np.bincount(cell)[cell]).astype(np.float32)

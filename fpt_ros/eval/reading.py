@@ -1,0 +1,167 @@
+"""Sets of cases from shards: the same ones for the same shards, skip, number and seed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fpt_ros.data import DEFAULT_SKIP
+from fpt_ros.data.clips import SampleError, parse_bodies, parse_tracks
+from fpt_ros.data.moments import FEWEST_TRACKS, is_static, read_moment, start_frames, usable
+from fpt_ros.data.shards import find_shards, read_samples
+from fpt_ros.eval.cases import MOVING, NOISE, Case, Cases, make_case, moves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STARTS = 3
+"""Start frames of one clip at most."""
+
+
+@dataclass(frozen=True)
+class ClipStarts:
+    """What a first look at a clip found."""
+
+    frames: int
+    starts: list[int]
+    """Frames with enough tracks, a target `skip` frames on, and something that moves till then."""
+    tracked: bool
+    """Whether any frame with a target has enough tracks."""
+    problem: str = ""
+    """Why the sample cannot be read, if so."""
+
+
+def find_sets(inputs: list[Path]) -> dict[str, list[Path]]:
+    """The shards of each set by the set's name: a shard, a folder of shards, or each such folder
+    below one without any.
+
+    Raises:
+        FileNotFoundError: an input is missing, or no folder in it has shards.
+        ValueError: two sets have one name.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in inputs:
+        path = path.resolve()
+        below = {shard.parent for shard in find_shards([path])} if path.is_dir() else {path}
+        for place in sorted(below):
+            if place.stem in found:
+                raise ValueError(f"two sets are called {place.stem!r}: evaluate one at a time")
+            found[place.stem] = find_shards([place])
+    return found
+
+
+def read_cases(
+    name: str,
+    shards: list[Path],
+    skip: int | None,
+    count: int,
+    seed: int = 0,
+    noise: float = NOISE,
+) -> tuple[Cases, int]:
+    """At most `count` cases, spread over the clips, in their order, and the skip they have.
+
+    Without a skip it is 25, as in training on videos, or 1 where the first clip is too short for
+    that, as simulated ones are. Samples that cannot be read are named on standard error and left
+    out.
+
+    Raises:
+        ValueError: there is no case at all; the message says why.
+        tarfile.ReadError: a shard is not whole.
+    """
+    if skip is None:
+        skip = _usual_skip(shards)
+    samples = tqdm(_samples(shards), f"{name}: looking for motion", unit=" clips", leave=False)
+    clips = [_look(sample, skip) for sample in samples]
+    if not any(clip.starts for clip in clips):
+        raise ValueError(f"{name}: {_why_none(clips, skip)}")
+    chosen = choose_starts([clip.starts for clip in clips], count, seed)
+    cases: list[Case] = []
+    total = sum(map(len, chosen))
+    with tqdm(total=total, desc=f"{name}: reading", unit=" cases", leave=False) as bar:
+        for number, (sample, starts) in enumerate(zip(_samples(shards), chosen, strict=True)):
+            for start in starts:
+                rng = np.random.default_rng([seed, number, start])
+                cases += _cases_at(sample, start, skip, rng, noise)
+                bar.update()
+    if not cases:
+        raise ValueError(f"{name}: no clip's video can be read")
+    return Cases(cases), skip
+
+
+def choose_starts(starts: list[list[int]], count: int, seed: int) -> list[list[int]]:
+    """Which start frames of each clip to take, at most `count` together, spread over everything."""
+    rng = np.random.default_rng(seed)
+    usable = [number for number, found in enumerate(starts) if found]
+    each = min(STARTS, max(1, count // len(usable)))
+    if len(usable) > count:
+        usable = [usable[i] for i in np.linspace(0, len(usable) - 1, count).round().astype(int)]
+    chosen: list[list[int]] = [[] for _ in starts]
+    for number in usable:
+        parts = np.array_split(starts[number], min(each, len(starts[number])))
+        chosen[number] = [int(rng.choice(part)) for part in parts]
+    return chosen
+
+
+def _samples(shards: list[Path]) -> Iterator[dict[str, Any]]:
+    for shard in shards:
+        yield from read_samples(shard)
+
+
+def _usual_skip(shards: list[Path]) -> int:
+    for sample in _samples(shards):
+        with contextlib.suppress(SampleError):
+            return DEFAULT_SKIP if len(parse_tracks(sample)[0]) > DEFAULT_SKIP else 1
+    return DEFAULT_SKIP
+
+
+def _look(sample: dict[str, Any], skip: int) -> ClipStarts:
+    """Where a clip could be started from, without decoding its video."""
+    try:
+        tracks, visibility = parse_tracks(sample)
+        bodies = parse_bodies(sample, tracks.shape[1])
+    except SampleError as error:
+        tqdm.write(f"left out: {error}", file=sys.stderr)
+        return ClipStarts(0, [], False, str(error))
+    inside = usable(tracks, visibility)
+    tracked = start_frames(inside, skip)
+    starts = []
+    for start in tracked:
+        here = inside[start]
+        points, flow = tracks[start, here], (tracks[start + skip] - tracks[start])[here]
+        known = inside[start + skip, here] if bodies is None else True
+        own = None if bodies is None else bodies[here]
+        if (known & moves(points, flow, own, bool(is_static(flow)))).any():
+            starts.append(int(start))
+    return ClipStarts(len(tracks), starts, len(tracked) > 0)
+
+
+def _cases_at(
+    sample: dict[str, Any], start: int, skip: int, rng: np.random.Generator, noise: float
+) -> list[Case]:
+    try:
+        case = make_case(read_moment(sample, start, [skip]), 0, rng, noise)
+    except SampleError as error:
+        tqdm.write(f"left out: {error}", file=sys.stderr)
+        return []
+    return [] if case is None else [case]
+
+
+def _why_none(clips: list[ClipStarts], skip: int) -> str:
+    readable = [clip for clip in clips if not clip.problem]
+    if not readable:
+        return clips[0].problem if clips else "the shards are empty"
+    longest = max(clip.frames for clip in readable)
+    if longest <= skip:
+        fits = f"--skip {longest - 1} at most fits" if longest > 1 else "no skip fits"
+        return f"no clip has a frame {skip} after another; the longest has {longest}: {fits}"
+    if not any(clip.tracked for clip in readable):
+        return f"no frame with a target {skip} on has {FEWEST_TRACKS} visible tracks to start from"
+    return (
+        f"no point of any clip moves by more than {MOVING} of the picture's side in {skip} frames"
+    )
