@@ -10,12 +10,11 @@ from tqdm import tqdm
 from fpt_ros.data.clips import decode_video, encode_video
 from fpt_ros.data.query_points import draw_queries
 from fpt_ros.data.simulated import simulate
-from fpt_ros.simulation.rendering import FAR
+from fpt_ros.simulation.views import exact_tracks
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
 
-    from fpt_ros.data.simulated import SimulatedClip
     from fpt_ros.data.trackers import Tracker, Tracks
 
 NEAR = 2.0
@@ -44,8 +43,7 @@ def measure(
         clip = simulate(seed, frames, size)
         seen = decode_video(encode_video(clip.frames))  # with the marks of compression
         queries = draw_queries(seen, points, np.random.default_rng([seed, 1]))
-        queries = queries[~_on_sky(clip, queries)]
-        truth = clip.truth(queries)
+        truth = exact_tracks(clip.views, queries)
         textured = _contrast(seen, queries) > TEXTURED
         for name, track in trackers.items():
             found[name].append(figures(track(seen, queries), truth, queries, size, textured))
@@ -99,11 +97,3 @@ def _contrast(
         patch = frames[int(time), max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5]
         found[index] = patch.mean(-1).std()
     return found
-
-
-def _on_sky(clip: SimulatedClip, queries: Float[np.ndarray, "n 3"]) -> np.ndarray:
-    """Points on nothing have no place in the world."""
-    size = clip.frames.shape[1]
-    columns, rows = np.clip(queries[:, 1:] * size, 0, size - 1).astype(int).T
-    depth = np.stack([view.depth for view in clip.views])
-    return depth[queries[:, 0].astype(int), rows, columns] > 0.99 * FAR

@@ -1,28 +1,20 @@
-"""Simulated robot scenes with exact motion, and the data set made from them.
+"""Simulated robot scenes with exact motion, and clips of them: `fpt-sim`.
 
 Two sources, both in MuJoCo: Meta-World's robot tasks with their scripted experts
-(`metaworld_scenes`) and procedural table tops (`tabletop`). `python -m fpt_ros.simulation`
-writes the data set; see `splits` for what is in which split.
+(`metaworld_scenes`) and procedural table tops (`tabletop`). A clip is a chain of a few frames, and
+between them something happens: the expert goes on, a joint moves, something is pushed and pushes
+other things (`events`). See `splits` for what is in which split.
 
-Data format
------------
-WebDataset tar shards `<out>/<split>/shard-000000.tar`, up to 500 pictures each; splits `train`,
-`val`, `heldout_a` to `heldout_d`. A sample is one picture with several possible futures:
+Clips are samples of `fpt_ros.data`: `<out>/<split>/shard-000000.tar`. Their tracks are exact; in
+each frame 64 begin anywhere in the picture and 100 on bodies that can move. A track on the sky
+turns with the camera as a direction does. `meta.json` says
 
-`image.png`   RGB picture, square (160 x 160 by default)
-`points.npy`  float32 [n, 2], positions in [0, 1]^2: x right, y down, (0, 0) the outer top-left
-              corner; the centre of pixel i is at (i + 0.5) / size
-`flows.npy`   float32 [F, n, 2], displacement of each point in each future, in image sides
-`bodies.npy`  int32 [n], rigid group of each point: 0 is the static world, points with the same
-              number move rigidly together in every future
-`meta.json`   source ("metaworld" or "procedural"), scene (task or object types), seed (the
-              integers its random generator was seeded with), uniform (how many of the first
-              points were drawn uniformly over the image), dt (seconds per future, 0 where the
-              future is a pose and has no duration), kinds ("expert", "arm", "kinematic" or
-              "dynamics" per future)
-
-The first 96 points are uniform over the image, the other 160 lie on bodies that can move. The
-camera does not move. Flow is where the body's point goes, whether or not it is visible there.
+source, scene    "metaworld" and the task, or "procedural" and the things in the scene
+seed             the integers that its random generator was seeded with
+rate             3, nominal: frames are 0.05 to 0.5 s apart, or poses without a duration
+camera           "static" or "moving"
+events, dt       what happened between frames ("expert", "arm", "kinematic", "dynamics"), and how
+                 many seconds it took, 0 for a pose
 """
 
 import ctypes.util

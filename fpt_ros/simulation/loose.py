@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from fpt_ros.simulation.things import (
+from fpt_ros.simulation.spot import (
     BOX,
     CAPSULE,
     CYLINDER,

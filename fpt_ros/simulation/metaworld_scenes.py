@@ -16,20 +16,21 @@ from metaworld.policies import ENV_POLICY_MAP
 from metaworld.policies.policy import Policy
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
-from fpt_ros.simulation import futures, looks
-from fpt_ros.simulation.camera import Camera
-from fpt_ros.simulation.flow import Poses
-from fpt_ros.simulation.picture import Picture, take_picture
+from fpt_ros.data.clips import Clip
+from fpt_ros.simulation import events, looks
+from fpt_ros.simulation.events import Event, State
+from fpt_ros.simulation.filming import film
 from fpt_ros.simulation.rendering import Renderer
+from fpt_ros.simulation.viewpoint import Viewpoint
 
-PICTURES = 12
-"""Pictures of one roll-out, each with another time, camera, colours and light."""
-ATTEMPTS = 40
+CLIPS = 5
+"""Clips of one roll-out, each with another time, camera, colours and light."""
+ATTEMPTS = 20
 LONGEST_ROLLOUT = 200
 DT_STEPS = (4, 36)
 ARM_JOINTS = {*(f"right_j{i}" for i in range(7)), "r_close", "l_close"}
 KINDS = {"expert": 0.45, "arm": 0.15, "kinematic": 0.40}
-"""How often each kind of future is proposed."""
+"""How often each kind of event is proposed."""
 
 
 def all_tasks() -> list[str]:
@@ -63,11 +64,10 @@ def expert(task: str) -> Policy:
 
 @dataclass(frozen=True)
 class Rollout:
-    """An expert's attempt at a task: joint positions and body poses at every step."""
+    """An expert's attempt at a task: joint positions at every step."""
 
     env: SawyerXYZEnv
     qpos: np.ndarray
-    poses: list[Poses]
     seconds_per_step: float
 
     @property
@@ -97,17 +97,16 @@ def roll_out(task: str, rng: np.random.Generator) -> Rollout:
     """A scripted expert at work, its actions slightly noisy, until a while after success."""
     env, policy = fresh_env(task, int(rng.integers(2**31))), expert(task)
     noise, left = rng.choice([0.0, 0.1, 0.4]), LONGEST_ROLLOUT
-    qpos, poses = [], []
+    qpos = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the experts ask for more than the arm can do
         observation, _ = env.reset()
         while left > 0:
             qpos.append(env.data.qpos.copy())
-            poses.append(Poses.of(env.data))
             action = policy.get_action(observation) + rng.normal(0, noise, 4)
             observation, _, _, _, info = env.step(np.clip(action, -1, 1))
             left = min(left - 1, 15) if info["success"] else left - 1
-    return Rollout(env, np.array(qpos), poses, env.dt)
+    return Rollout(env, np.array(qpos), env.dt)
 
 
 def choose_time(rollout: Rollout, rng: np.random.Generator) -> int:
@@ -119,61 +118,79 @@ def choose_time(rollout: Rollout, rng: np.random.Generator) -> int:
     return int(rng.integers(0, len(rollout.qpos) - DT_STEPS[0]))
 
 
-class Proposer:
-    """Proposes futures of a roll-out at one time; objects may first be put elsewhere."""
+@dataclass(frozen=True)
+class RolledState(State):
+    """A state in or beside a roll-out: the step that the arm stands at, and whether the objects
+    are where they were then."""
 
-    def __init__(self, rollout: Rollout, time: int, rng: np.random.Generator) -> None:
-        self.rollout, self.time, self.rng = rollout, time, rng
-        self.scratch = mujoco.MjData(rollout.model)
-        self.scratch.mocap_pos[:] = rollout.env.data.mocap_pos
+    step: int = 0
+    intact: bool = True
+
+
+class MetaworldStage:
+    """A `Stage`: a roll-out that goes on, its arm alone, or its objects moved by no one."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        self.rollout, self.model = rollout, rollout.model
+        self.focus = rollout.groups()
         self.objects = rollout.joints(of_arm=False)
-        self.qpos = rollout.qpos[time].copy()
-        self.kinds = dict(KINDS)
-        if not self.objects:
-            del self.kinds["kinematic"]
-        elif rng.random() < 0.3:
-            joint = int(rng.choice(self.objects))
-            self.qpos = futures.moved_pose(rollout.model, self.qpos, joint, rng)
-            del self.kinds["expert"]
+        self.scratch = mujoco.MjData(rollout.model)
 
-    def __call__(self) -> futures.Future | None:
-        chances = np.array(list(self.kinds.values()))
-        kind = str(self.rng.choice(list(self.kinds), p=chances / chances.sum()))
+    def begin(self, rng: np.random.Generator) -> RolledState:
+        """Mostly shortly before the expert moves an object; objects may first be put elsewhere."""
+        step = choose_time(self.rollout, rng)
+        if self.objects and rng.random() < 0.3:
+            joint = int(rng.choice(self.objects))
+            qpos = events.moved_pose(self.model, self.rollout.qpos[step], joint, rng)
+            return self._state(qpos, step, intact=False)
+        return self._state(self.rollout.qpos[step], step, intact=True)
+
+    def viewpoint(self, data: mujoco.MjData, rng: np.random.Generator) -> Viewpoint:
+        return Viewpoint(
+            interesting_place(self.rollout, data, rng) + rng.normal(0, 0.06, 3),
+            azimuth=rng.uniform(0, 360),
+            elevation=rng.uniform(14, 62),
+            distance=rng.uniform(0.3, 1.1),
+            fovy=rng.uniform(35, 60),
+            roll=rng.normal(0, 3),
+        )
+
+    def propose(self, state: State, rng: np.random.Generator) -> Event | None:
+        assert isinstance(state, RolledState)
+        kinds = dict(KINDS)
+        if not self.objects:
+            del kinds["kinematic"]
+        if not state.intact:
+            del kinds["expert"]
+        chances = np.array(list(kinds.values()))
+        kind = str(rng.choice(list(kinds), p=chances / chances.sum()))
         if kind == "kinematic":
-            return futures.kinematic(
-                self.rollout.model, self.scratch, self.qpos, self.objects, self.rng
-            )
-        steps = int(self.rng.integers(DT_STEPS[0], DT_STEPS[1] + 1))
-        if kind == "arm" and self.rng.random() < 0.5:
+            event = events.kinematic(self.model, self.scratch, state, self.objects, rng)
+            if event is None:
+                return None
+            after = self._state(event.after.qpos, state.step, False, event.after.change)
+            return Event(kind, 0.0, after)
+        return self._roll(kind, state, rng)
+
+    def _roll(self, kind: str, state: RolledState, rng: np.random.Generator) -> Event | None:
+        """All as at another step of the roll-out, or only the arm."""
+        steps = int(rng.integers(DT_STEPS[0], DT_STEPS[1] + 1))
+        if kind == "arm" and rng.random() < 0.5:
             steps = -steps
-        later = self.time + steps
+        later = state.step + steps
         if not 0 <= later < len(self.rollout.qpos):
             return None
         dt = abs(steps) * self.rollout.seconds_per_step
         if kind == "expert":
-            return futures.Future(kind, dt, self.rollout.poses[later])
-        return futures.Future(kind, dt, self._arm_only(later))
+            return Event(kind, dt, self._state(self.rollout.qpos[later], later, intact=True))
+        qpos, arm = state.qpos.copy(), self.rollout.arm_addresses()
+        qpos[arm] = self.rollout.qpos[later][arm]
+        return Event(kind, dt, self._state(qpos, later, intact=False))
 
-    def _arm_only(self, later: int) -> Poses:
-        """The arm as it stands at another time, the objects where they are now."""
-        arm = self.rollout.arm_addresses()
-        self.scratch.qpos[:] = self.qpos
-        self.scratch.qpos[arm] = self.rollout.qpos[later][arm]
-        mujoco.mj_fwdPosition(self.rollout.model, self.scratch)
-        return Poses.of(self.scratch)
-
-
-def random_camera(target: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
-    return Camera.looking_at(
-        target + rng.normal(0, 0.06, 3),
-        azimuth=rng.uniform(0, 360),
-        elevation=rng.uniform(14, 62),
-        distance=rng.uniform(0.3, 1.1),
-        fovy=rng.uniform(35, 60),
-        width=size,
-        height=size,
-        roll=rng.normal(0, 3),
-    )
+    def _state(
+        self, qpos: np.ndarray, step: int, intact: bool, change: np.ndarray | None = None
+    ) -> RolledState:
+        return RolledState(qpos.copy(), np.zeros(self.model.nv), change, step, intact)
 
 
 def interesting_place(
@@ -188,27 +205,25 @@ def interesting_place(
     return hand + rng.uniform(0.5, 1.0) * (data.xipos[body] - hand)
 
 
-def pictures(task: str, rng: np.random.Generator, size: int, meta: dict) -> Iterator[Picture]:
-    """Pictures of one roll-out; some may be dropped as not worth keeping."""
+def clips(
+    task: str, rng: np.random.Generator, size: int, frames: int, moving_cameras: float, meta: dict
+) -> Iterator[Clip]:
+    """Clips of one roll-out, a share of them from moving cameras."""
     rollout = roll_out(task, rng)
-    model, data = rollout.model, mujoco.MjData(rollout.model)
+    stage, model = MetaworldStage(rollout), rollout.model
     for texture in range(model.ntex):
         if rng.random() < 0.6:
             looks.paint_texture(model, texture, rng)
-    original, focus, left = pristine(task).model, rollout.groups(), PICTURES
+    original, left = pristine(task).model, CLIPS
     meta = {"source": "metaworld", "scene": task} | meta
     with Renderer(model, size, size) as renderer:
         for _ in range(ATTEMPTS):
             looks.repaint(model, original, rng)
             looks.relight(model, rng)
-            time = choose_time(rollout, rng)
-            propose = Proposer(rollout, time, rng)
-            data.qpos[:] = propose.qpos
-            mujoco.mj_forward(model, data)
-            camera = random_camera(interesting_place(rollout, data, rng), size, rng)
-            picture = take_picture(renderer, data, camera, propose, focus, rng, meta)
-            if picture:
-                yield picture
+            camera_moves = bool(rng.random() < moving_cameras)
+            clip = film(stage, renderer, frames, camera_moves, rng, meta)
+            if clip:
+                yield clip
                 left -= 1
             if left == 0:
                 return

@@ -9,18 +9,24 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from fpt_ros.simulation import futures, looks
+from fpt_ros.data.clips import Clip
+from fpt_ros.simulation import events, looks
 from fpt_ros.simulation.camera import Camera
+from fpt_ros.simulation.events import Event, State
+from fpt_ros.simulation.filming import film
 from fpt_ros.simulation.loose import LOOSE
-from fpt_ros.simulation.picture import Picture, take_picture
+from fpt_ros.simulation.mechanisms import MECHANISMS
 from fpt_ros.simulation.rendering import Renderer
-from fpt_ros.simulation.things import BOX, FREE_JOINT, MECHANISMS, Spot
+from fpt_ros.simulation.spot import BOX, FREE_JOINT, Spot
 from fpt_ros.simulation.unseen import UNSEEN
+from fpt_ros.simulation.viewpoint import Viewpoint
 
 TEXTURES, TEXTURE_SIDE = 6, 64
-PICTURES = 6
-"""Pictures of one scene, each with other poses, camera, colours and light."""
-SHARE_OF_DYNAMICS = 0.2
+CLIPS, ATTEMPTS = 3, 9
+"""Clips of one scene, each with other poses, camera, colours and light."""
+SHARE_OF_DYNAMICS = 0.4
+SETTLING = 0.3
+"""Seconds that things get to come to rest before a clip."""
 TABLE = (0.55, 0.42)
 """Half width and half depth of the table top, whose surface is at height zero."""
 
@@ -128,19 +134,21 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
     for _ in range(1 if unseen else rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])):
         name = str(rng.choice(list(kinds)))
         builder, radius = kinds[name]
-        place = free_place(taken, radius, rng)
+        scale = float(rng.uniform(0.7, 1.5))
+        place = free_place(taken, scale * radius, rng)
         if place:
             yaw = rng.uniform(-0.6, 0.6)
             body = spec.worldbody.add_body(pos=[*place, 0], quat=about_z(yaw))
-            builder(Spot(body, palette(materials, rng), rng))
+            builder(Spot(body, palette(materials, rng), rng, spec.worldbody, scale))
             names.append(name)
     for _ in range(rng.choice([0, 1, 2, 3], p=[0.25, 0.35, 0.25, 0.15])):
         name = str(rng.choice(list(LOOSE)))
-        place = free_place(taken, 0.08, rng)
+        scale = float(rng.uniform(0.7, 1.5))
+        place = free_place(taken, 0.08 * scale, rng)
         if place:
             body = spec.worldbody.add_body()
-            spot = Spot(body, palette(materials, rng), rng)
-            height = LOOSE[name](spot, body)
+            spot = Spot(body, palette(materials, rng), rng, scale=scale)
+            height = scale * LOOSE[name](spot, body)
             body.pos = [*place, height + 0.0005]
             body.quat = about_z(rng.uniform(-np.pi, np.pi))
             body.add_joint(type=FREE_JOINT)
@@ -171,51 +179,78 @@ def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
     for joint in np.flatnonzero(model.jnt_type != FREE_JOINT):
         low, high = model.jnt_range[joint]
         if rng.random() < 0.6 or not low <= 0 <= high:
-            qpos = futures.moved_pose(model, qpos, int(joint), rng)
+            qpos = events.moved_pose(model, qpos, int(joint), rng)
     return qpos
 
 
-def random_camera(scene: TabletopScene, size: int, rng: np.random.Generator) -> Camera:
+def random_viewpoint(scene: TabletopScene, rng: np.random.Generator) -> Viewpoint:
     """From the front half, looking at one of the things or at their middle."""
     thing = scene.places[rng.integers(len(scene.places))]
     middle = scene.places.mean(0)
-    place = thing + rng.uniform(0, 1) * (middle - thing) + rng.normal(0, 0.04, 2)
-    target = np.array([*place, rng.uniform(0.0, 0.12)])
-    return Camera.looking_at(
-        target,
+    place = thing + rng.uniform(0, 0.7) * (middle - thing) + rng.normal(0, 0.04, 2)
+    return Viewpoint(
+        np.array([*place, rng.uniform(0.0, 0.12)]),
         azimuth=90 + rng.uniform(-65, 65),
         elevation=rng.uniform(12, 65),
-        distance=rng.uniform(0.4, 1.1),
+        distance=rng.uniform(0.35, 1.0),
         fovy=rng.uniform(35, 60),
-        width=size,
-        height=size,
         roll=rng.normal(0, 3),
     )
 
 
-def pictures(
-    rng: np.random.Generator, size: int, meta: dict, unseen: bool = False
-) -> Iterator[Picture]:
-    """Pictures of one random scene; some may be dropped as not worth keeping."""
+def random_camera(scene: TabletopScene, size: int, rng: np.random.Generator) -> Camera:
+    return random_viewpoint(scene, rng).camera(size)
+
+
+class TabletopStage:
+    """A `Stage`: things on a table, moved by no one or pushed."""
+
+    def __init__(self, scene: TabletopScene) -> None:
+        self.scene, self.model, self.focus = scene, scene.model, scene.focus
+        self.scratch = mujoco.MjData(scene.model)
+
+    def begin(self, rng: np.random.Generator) -> State:
+        """Things at rest: what stood badly has fallen."""
+        self.scratch.qpos[:] = start_pose(self.scene, rng)
+        self.scratch.qvel[:] = 0
+        if (self.model.jnt_type == FREE_JOINT).any():
+            for _ in range(round(SETTLING / self.model.opt.timestep)):
+                mujoco.mj_step(self.model, self.scratch)
+        return State.at_rest(self.model, self.scratch.qpos)
+
+    def viewpoint(self, data: mujoco.MjData, rng: np.random.Generator) -> Viewpoint:
+        return random_viewpoint(self.scene, rng)
+
+    def propose(self, state: State, rng: np.random.Generator) -> Event | None:
+        move = events.dynamics if rng.random() < SHARE_OF_DYNAMICS else events.kinematic
+        return move(self.model, self.scratch, state, self.scene.joints, rng)
+
+
+def clips(
+    rng: np.random.Generator,
+    size: int,
+    frames: int,
+    moving_cameras: float,
+    meta: dict,
+    unseen: bool = False,
+) -> Iterator[Clip]:
+    """Clips of one random scene, a share of them from moving cameras."""
     scene = build(rng, unseen)
     model = scene.model
     for texture in range(model.ntex):
         looks.paint_texture(model, texture, rng)
-    data, scratch = mujoco.MjData(model), mujoco.MjData(model)
+    stage = TabletopStage(scene)
     meta = {"source": "procedural", "scene": scene.names} | meta
-
-    def propose() -> futures.Future | None:
-        move = futures.dynamics if rng.random() < SHARE_OF_DYNAMICS else futures.kinematic
-        return move(model, scratch, data.qpos, scene.joints, rng)
-
+    left = CLIPS
     with Renderer(model, size, size) as renderer:
         original = copy.copy(model)
-        for _ in range(PICTURES):
+        for _ in range(ATTEMPTS):
             looks.repaint(model, original, rng)
             looks.relight(model, rng)
-            data.qpos[:] = start_pose(scene, rng)
-            mujoco.mj_forward(model, data)
-            camera = random_camera(scene, size, rng)
-            picture = take_picture(renderer, data, camera, propose, scene.focus, rng, meta)
-            if picture:
-                yield picture
+            camera_moves = bool(rng.random() < moving_cameras)
+            clip = film(stage, renderer, frames, camera_moves, rng, meta)
+            if clip:
+                yield clip
+                left -= 1
+            if left == 0:
+                return

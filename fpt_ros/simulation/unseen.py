@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fpt_ros.simulation.things import BOX, CYLINDER, JOINT, Builder, Spot, X, case
+from fpt_ros.simulation.mechanisms import Builder
+from fpt_ros.simulation.spot import BOX, CYLINDER, JOINT, Spot, X, case
 
 
 def laptop(spot: Spot) -> None:
