@@ -25,7 +25,7 @@ AT_ONCE = 8
 """Cases that run through the model together."""
 SAMPLES = 5
 """Of the flow, for figures of samples; the best of so many is the paper's best-of-5."""
-DRAWS = 199
+DRAWS = 99
 """Of the flow, to find how much of the distribution is denser than the truth."""
 
 
@@ -122,9 +122,11 @@ def ask(
         points[row, : len(case.points)], real[row, : len(case.points)] = case.points, True
     poke = np.stack([case.pokes[:pokes] for case in cases.each])
     static = np.array([case.camera_static for case in cases.each])
-    arrays = (poke[..., :2], poke[..., 2:], points, static)
-    tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(model.device) for array in arrays)
-    return model.predict_parallel(*tensors, embedded)[torch.from_numpy(real)]
+    at, flow, asked, camera = (
+        torch.from_numpy(np.ascontiguousarray(array)).to(model.device)
+        for array in (poke[..., :2], poke[..., 2:], points, static)
+    )
+    return model.predict_parallel(at, flow, asked, camera, embedded)[torch.from_numpy(real)]
 
 
 def describe(

@@ -1,0 +1,125 @@
+"""How good a checkpoint is on clips with tracks, beside what needs no picture: `fpt-eval --help`.
+
+Whatever has to be chosen is chosen on other clips, see --choose-on; the motion threshold comes with
+the checkpoint. Everything is measured a second time with the pictures exchanged between scenes: a
+model that does not look at the picture would lose nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fpt_ros.data.shards import find_shards
+from fpt_ros.eval.cases import NOISE
+from fpt_ros.eval.choices import Choices, choose
+from fpt_ros.eval.evaluation import Evaluation, evaluate
+from fpt_ros.eval.predictions import predict
+from fpt_ros.eval.reading import find_sets, read_cases
+from fpt_ros.eval.tables import tables
+from fpt_ros.model import FlowPokeTransformer, load_checkpoint
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Evaluate as the command line says."""
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except (ValueError, OSError, tarfile.TarError) as error:
+        sys.exit(f"fpt-eval: {error}")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fpt-eval", description=__doc__)
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", help="shards, folders of them, folders of such folders"
+    )
+    parser.add_argument(
+        "--choose-on",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="shards or folders for what has to be chosen; they are not judged",
+    )
+    parser.add_argument("--checkpoint", default="embedded", help="embedded, hub:..., or a file")
+    parser.add_argument("--out", type=Path, required=True, help="folder for figures and plots")
+    parser.add_argument("--cases", type=int, default=300, help="of each set at most")
+    parser.add_argument(
+        "--skip",
+        type=int,
+        help="frames from a picture to its target; else 25, or 1 where clips are shorter",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the cases")
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=NOISE,
+        help="standard deviation in image sides that likelihood and coverage add to the truth, as "
+        f"training does ({NOISE:g})",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate, print the tables and write everything to `--out`."""
+    known = find_shards([path.resolve() for path in options.choose_on])
+    sets = {
+        name: shards
+        for name, shards in find_sets(options.inputs).items()
+        if not set(shards) & set(known)
+    }
+    if not sets:
+        raise ValueError("--choose-on holds all that should be judged: judge other clips")
+    model = load_checkpoint(options.checkpoint, device=options.device, dtype="float32")
+    settings = (options.skip, options.cases, options.seed, options.noise)
+    cases, _ = read_cases("choose-on", known, *settings)
+    choices = choose(cases, predict(model, cases, title="choosing")[1])
+    found = {}
+    for name, shards in tqdm(sets.items(), unit=" sets"):
+        found[name] = evaluate(name, model, *read_cases(name, shards, *settings), choices)
+    write(options, model, choices, found)
+    print(tables({name: one.figures for name, one in found.items()}))
+
+
+def write(
+    options: argparse.Namespace,
+    model: FlowPokeTransformer,
+    choices: Choices,
+    found: dict[str, Evaluation],
+) -> None:
+    """`figures.json` and `tables.md`."""
+    figures = {name: one.figures for name, one in found.items()}
+    record = {
+        "checkpoint": dataclasses.asdict(model.provenance) if model.provenance else None,
+        "config": dataclasses.asdict(model.config),
+        "settings": {name: str(value) for name, value in vars(options).items()},
+        "choices": dataclasses.asdict(choices),
+        "sets": figures,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "figures.json").write_text(json.dumps(plain(record), indent=1) + "\n")
+    (options.out / "tables.md").write_text(tables(figures) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """For JSON: arrays as lists, and null for what there is no number for."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()
