@@ -101,8 +101,7 @@ def make_case(
     """
     flow, bodies = moment.flows[row], moment.bodies
     known = moment.seen[row] if bodies is None else np.ones(len(flow), bool)
-    static = bool(moment.camera_static[row])
-    moving = known & moves(moment.points, flow, bodies, static)
+    moving = known & moves(moment.points, flow, bodies)
     pokes = choose_pokes(moving, bodies, rng)
     if pokes is None:
         return None
@@ -114,7 +113,7 @@ def make_case(
     return Case(
         key=moment.key,
         image=moment.image,
-        camera_static=static,
+        camera_static=bool(moment.camera_static[row]),
         pokes=np.concatenate([moment.points[pokes], flow[pokes]], 1),
         points=points,
         flow=flow[known],
@@ -129,20 +128,17 @@ def moves(
     points: Float32[np.ndarray, "n 2"],
     flow: Float32[np.ndarray, "n 2"],
     bodies: Int32[np.ndarray, "n"] | None,
-    camera_static: bool,
 ) -> Bool[np.ndarray, "n"]:
     """Whether each point moves, apart from what the camera's motion does to the whole picture.
 
     The camera's part is the homography that most points follow, or those of the world where bodies
-    are known; so a standing thing near a moving camera may count as moving.
+    are known; so a thing that stands out may count as moving when the camera travels.
     """
-    if bodies is not None:
-        world = bodies == 0
-        return ~world & (np.linalg.norm(flow - _common(points, flow, world), axis=-1) > MOVING)
-    if camera_static:
-        return np.linalg.norm(flow, axis=-1) > MOVING
-    everywhere = np.ones(len(points), bool)
-    return np.linalg.norm(flow - _common(points, flow, everywhere), axis=-1) > MOVING
+    if not (np.linalg.norm(flow, axis=-1) > MOVING).any():
+        return np.zeros(len(points), bool)
+    world = np.ones(len(points), bool) if bodies is None else bodies == 0
+    found = np.linalg.norm(flow - _common(points, flow, world), axis=-1) > MOVING
+    return found if bodies is None else found & ~world
 
 
 def _common(

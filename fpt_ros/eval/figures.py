@@ -108,11 +108,11 @@ def correlation(
     }
 
 
-def mean_iou(cases: Cases, part: Bool[np.ndarray, "n"]) -> float:
-    """Intersection over union of a predicted moving part with the true one, mean over cases."""
+def ious(cases: Cases, part: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "c"]:
+    """Intersection over union of a predicted moving part with the true one, of each case."""
     both = np.bincount(cases.of, part & cases.moving, len(cases))
     either = np.bincount(cases.of, part | cases.moving, len(cases))
-    return float(np.mean(both / np.maximum(either, 1)))
+    return both / np.maximum(either, 1)
 
 
 def distribution_figures(cases: Cases, predicted: Predictions) -> dict:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.data.clips import SampleError, parse_bodies, parse_tracks
-from fpt_ros.data.moments import FEWEST_TRACKS, is_static, read_moment, start_frames, usable
+from fpt_ros.data.moments import FEWEST_TRACKS, read_moment, start_frames, usable
 from fpt_ros.data.shards import find_shards, read_samples
 from fpt_ros.eval.cases import MOVING, NOISE, Case, Cases, make_case, moves
 
@@ -30,7 +30,8 @@ class ClipStarts:
 
     frames: int
     starts: list[int]
-    """Frames with enough tracks, a target `skip` frames on, and something that moves till then."""
+    """Frames with enough tracks, a target `skip` frames on, and something that moves till then:
+    one of each part of the clip."""
     tracked: bool
     """Whether any frame with a target has enough tracks."""
     problem: str = ""
@@ -77,7 +78,9 @@ def read_cases(
     if skip is None:
         skip = _usual_skip(shards)
     samples = tqdm(_samples(shards), f"{name}: looking for motion", unit=" clips", leave=False)
-    clips = [_look(sample, skip) for sample in samples]
+    clips = [
+        _look(sample, skip, np.random.default_rng([seed, n])) for n, sample in enumerate(samples)
+    ]
     if not any(clip.starts for clip in clips):
         raise ValueError(f"{name}: {_why_none(clips, skip)}")
     chosen = choose_starts([clip.starts for clip in clips], count, seed)
@@ -98,13 +101,13 @@ def choose_starts(starts: list[list[int]], count: int, seed: int) -> list[list[i
     """Which start frames of each clip to take, at most `count` together, spread over everything."""
     rng = np.random.default_rng(seed)
     usable = [number for number, found in enumerate(starts) if found]
-    each = min(STARTS, max(1, count // len(usable)))
+    each = max(1, count // len(usable))
     if len(usable) > count:
         usable = [usable[i] for i in np.linspace(0, len(usable) - 1, count).round().astype(int)]
     chosen: list[list[int]] = [[] for _ in starts]
     for number in usable:
-        parts = np.array_split(starts[number], min(each, len(starts[number])))
-        chosen[number] = [int(rng.choice(part)) for part in parts]
+        found = starts[number]
+        chosen[number] = sorted(rng.permutation(found)[:each].tolist())
     return chosen
 
 
@@ -120,7 +123,7 @@ def _usual_skip(shards: list[Path]) -> int:
     return DEFAULT_SKIP
 
 
-def _look(sample: dict[str, Any], skip: int) -> ClipStarts:
+def _look(sample: dict[str, Any], skip: int, rng: np.random.Generator) -> ClipStarts:
     """Where a clip could be started from, without decoding its video."""
     try:
         tracks, visibility = parse_tracks(sample)
@@ -130,14 +133,17 @@ def _look(sample: dict[str, Any], skip: int) -> ClipStarts:
         return ClipStarts(0, [], False, str(error))
     inside = usable(tracks, visibility)
     tracked = start_frames(inside, skip)
-    starts = []
-    for start in tracked:
+
+    def something_moves(start: int) -> bool:
         here = inside[start]
         points, flow = tracks[start, here], (tracks[start + skip] - tracks[start])[here]
-        known = inside[start + skip, here] if bodies is None else True
-        own = None if bodies is None else bodies[here]
-        if (known & moves(points, flow, own, bool(is_static(flow)))).any():
-            starts.append(int(start))
+        if bodies is not None:
+            return bool(moves(points, flow, bodies[here]).any())
+        return bool((inside[start + skip, here] & moves(points, flow, None)).any())
+
+    parts = np.array_split(tracked, STARTS)
+    found = (next(filter(something_moves, rng.permutation(part)), None) for part in parts)
+    starts = [int(start) for start in found if start is not None]
     return ClipStarts(len(tracks), starts, len(tracked) > 0)
 
 

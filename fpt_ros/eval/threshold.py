@@ -17,7 +17,7 @@ import torch
 
 from fpt_ros.data.shards import find_shards
 from fpt_ros.eval.cases import Cases, make_case
-from fpt_ros.eval.figures import mean_iou
+from fpt_ros.eval.figures import ious
 from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.reading import read_cases
 from fpt_ros.model import load_checkpoint, save_checkpoint
@@ -56,10 +56,15 @@ def choose_motion_threshold(model: FlowPokeTransformer, moments: Sequence[Moment
 
 
 def best_motion_threshold(cases: Cases, predicted: Predictions) -> float:
-    """The threshold of the highest mean IoU; the highest of equals."""
+    """The threshold of the highest mean IoU; the highest of equals.
+
+    Cases of a moving camera count where there is no other only: all is likely to move there.
+    """
+    static = np.array([case.camera_static for case in cases.each])
+    counting = static if static.any() else ~static
     thresholds = np.arange(61) / 20
-    ious = np.array([mean_iou(cases, found_moving(predicted, t)) for t in thresholds])
-    return float(thresholds[ious == ious.max()].max())
+    found = np.array([ious(cases, found_moving(predicted, t))[counting].mean() for t in thresholds])
+    return float(thresholds[found == found.max()].max())
 
 
 def found_moving(predicted: Predictions, threshold: float) -> Bool[np.ndarray, "n"]:
