@@ -64,7 +64,7 @@ def moved_pose(
     if model.jnt_type[joint] == FREE:
         angle, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-0.9, 0.9) * (rng.random() < 0.7)
         qpos[at : at + 2] += rng.uniform(0, 0.25) * np.array([np.cos(angle), np.sin(angle)])
-        qpos[at + 2] += rng.uniform(0, 0.15) * (rng.random() < 0.25)
+        qpos[at + 2] += rng.uniform(0, 0.15) * (rng.random() < 0.12)
         spin = np.array([np.cos(turn / 2), 0, 0, np.sin(turn / 2)])
         mujoco.mju_mulQuat(qpos[at + 3 : at + 7], spin, qpos[at + 3 : at + 7].copy())
     elif model.jnt_limited[joint]:

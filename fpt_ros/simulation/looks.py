@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import colorsys
 from typing import TYPE_CHECKING
 
 import cv2
 import mujoco
 import numpy as np
 
+from fpt_ros.simulation.textures import random_colour, random_texture
+
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
-
-PATTERNS = ("plain", "noise", "wood", "stripes", "checks", "speckle", "gradient")
-
-
-def random_colour(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
-    """RGB in [0, 1]: half greys and muted tones, the rest any hue."""
-    saturation = rng.uniform(0, 0.25) if rng.random() < 0.5 else rng.uniform(0.25, 1.0)
-    return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(0.15, 1.0)))
 
 
 def jittered(colour: Float[np.ndarray, " 3"], rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     return np.clip(colour * rng.uniform(0.7, 1.2) + rng.normal(0, 0.05, 3), 0, 1)
-
-
-def smooth_noise(side: int, cells: int, rng: np.random.Generator) -> Float[np.ndarray, "s s"]:
-    grid = rng.random((cells, cells), np.float32)
-    return np.clip(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
-
-
-def pattern(side: int, rng: np.random.Generator) -> Float[np.ndarray, "s s"]:
-    """How much of the second colour each pixel of a texture has, in [0, 1]."""
-    y, x = np.mgrid[:side, :side] / side
-    turn = rng.uniform(0, np.pi)
-    along = np.cos(turn) * x + np.sin(turn) * y
-    waves = int(rng.integers(2, 10))
-    kind = rng.choice(PATTERNS)
-    if kind == "plain":
-        return 0.3 * smooth_noise(side, 4, rng)
-    if kind == "noise":
-        octaves = [smooth_noise(side, 2**k, rng) / 2**k for k in (2, 3, 4, 5)]
-        return np.sum(octaves, axis=0) / 0.5
-    if kind == "wood":
-        bent = along + 0.15 * smooth_noise(side, 4, rng)
-        return 0.5 + 0.5 * np.sin(2 * np.pi * waves * bent)
-    if kind == "stripes":
-        return (np.sin(2 * np.pi * waves * along) > rng.uniform(-0.7, 0.7)).astype(float)
-    if kind == "checks":
-        return ((x * waves).astype(int) + (y * waves).astype(int)) % 2
-    if kind == "speckle":
-        return (smooth_noise(side, side // 2, rng) > rng.uniform(0.5, 0.9)).astype(float)
-    return along / max(along.max(), 1e-6)
-
-
-def random_texture(side: int, rng: np.random.Generator) -> UInt8[np.ndarray, "s s 3"]:
-    first, second = random_colour(rng), random_colour(rng)
-    strength = rng.uniform(0.2, 1.0)
-    mix = np.clip(strength * pattern(side, rng), 0, 1)[..., None]
-    return np.uint8(255 * (first + (second - first) * mix))
 
 
 def paint_texture(model: mujoco.MjModel, texture: int, rng: np.random.Generator) -> None:

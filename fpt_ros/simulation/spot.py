@@ -51,10 +51,13 @@ class Spot:
         on: mujoco.MjsBody | None = None,
         role: str = "fixed",
         euler: tuple[float, float, float] = (0, 0, 0),
+        quat: np.ndarray | None = None,
     ) -> None:
-        """Add a geom; `colour` is an index into the palette, `euler` in radians (x, y, z)."""
-        quat = np.zeros(4)
-        mujoco.mju_euler2Quat(quat, np.array(euler, float), "xyz")
+        """Add a geom; `colour` is an index into the palette, `euler` in radians: about x, then
+        about the y and the z that have turned with it."""
+        if quat is None:
+            quat = np.zeros(4)
+            mujoco.mju_euler2Quat(quat, np.array(euler, float), "xyz")
         contype, conaffinity = COLLISION[role]
         (on or self.body).add_geom(
             type=shape,

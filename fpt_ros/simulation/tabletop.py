@@ -10,101 +10,45 @@ import mujoco
 import numpy as np
 
 from fpt_ros.data.clips import Clip
-from fpt_ros.simulation import events, looks
+from fpt_ros.simulation import events, looks, room
 from fpt_ros.simulation.camera import Camera
 from fpt_ros.simulation.events import Event, State
 from fpt_ros.simulation.filming import film
-from fpt_ros.simulation.loose import LOOSE
+from fpt_ros.simulation.loose import FLAT, LOOSE
 from fpt_ros.simulation.mechanisms import MECHANISMS
 from fpt_ros.simulation.rendering import Renderer
-from fpt_ros.simulation.spot import BOX, FREE_JOINT, Spot
+from fpt_ros.simulation.room import TABLE
+from fpt_ros.simulation.spot import FREE_JOINT, Spot
 from fpt_ros.simulation.unseen import UNSEEN
 from fpt_ros.simulation.viewpoint import Viewpoint
 
-TEXTURES, TEXTURE_SIDE = 6, 64
 CLIPS, ATTEMPTS = 3, 9
 """Clips of one scene, each with other poses, camera, colours and light."""
 SHARE_OF_DYNAMICS = 0.4
-SETTLING = 0.3
+SETTLING = 0.4
 """Seconds that things get to come to rest before a clip."""
-TABLE = (0.55, 0.42)
-"""Half width and half depth of the table top, whose surface is at height zero."""
+HEIGHT = 1.5
+"""Metres; everything on the table is lower."""
 
 
 @dataclass(frozen=True)
 class TabletopScene:
-    """A compiled scene: its things' names and places on the table, and the joints that move."""
+    """A compiled scene: its things' names and places on the table, and the joints that move.
+
+    dropped: free joints of things that lie on, or in, what stands at a place; half their height.
+    """
 
     model: mujoco.MjModel
     names: str
     places: np.ndarray
     joints: list[int]
+    dropped: dict[int, tuple[np.ndarray, float]]
 
     @property
     def focus(self) -> list[int]:
         """The rigid groups that the joints move."""
         bodies = self.model.jnt_bodyid[self.joints]
         return sorted({int(group) for group in self.model.body_weldid[bodies]})
-
-
-def add_materials(spec: mujoco.MjSpec, rng: np.random.Generator) -> list[str]:
-    """Plain and textured materials for things (cube textures, so that no face is smeared)."""
-    names = []
-    for index in range(2 * TEXTURES):
-        name, textured = f"material{index}", index < TEXTURES
-        colour = np.ones(3) if textured else looks.random_colour(rng)
-        material = spec.add_material(name=name, rgba=[*colour, 1])
-        if textured:
-            add_texture(spec, name, mujoco.mjtTexture.mjTEXTURE_CUBE)
-            material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-        names.append(name)
-    return names
-
-
-def add_texture(spec: mujoco.MjSpec, name: str, kind: mujoco.mjtTexture) -> None:
-    """Room for a texture; its picture is painted after compilation."""
-    height = TEXTURE_SIDE * (1 if kind == mujoco.mjtTexture.mjTEXTURE_2D else 6)
-    spec.add_texture(
-        name=name,
-        type=kind,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
-        width=TEXTURE_SIDE,
-        height=height,
-    )
-
-
-def add_room(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
-    """Table, floor, sky, lights, and in half of the scenes a wall behind the table."""
-    for name in ("table", "floor", "wall"):
-        add_texture(spec, name, mujoco.mjtTexture.mjTEXTURE_2D)
-        repeat = rng.uniform(0.5, 4, 2)
-        material = spec.add_material(name=name, texrepeat=repeat, rgba=[1, 1, 1, 1])
-        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-    add_texture(spec, "sky", mujoco.mjtTexture.mjTEXTURE_SKYBOX)
-    world = spec.worldbody
-    world.add_geom(
-        type=BOX, size=[*TABLE, 0.02], pos=[0, 0, -0.02], material="table", contype=1, conaffinity=0
-    )
-    plane = mujoco.mjtGeom.mjGEOM_PLANE
-    world.add_geom(
-        type=plane, size=[4, 4, 0.1], pos=[0, 0, -0.75], material="floor", contype=1, conaffinity=0
-    )
-    if rng.random() < 0.5:
-        world.add_geom(
-            type=BOX,
-            size=[3, 0.02, 1.5],
-            pos=[0, rng.uniform(0.5, 1.2), 0.6],
-            material="wall",
-            contype=1,
-            conaffinity=0,
-        )
-    for _ in range(int(rng.integers(1, 3))):
-        world.add_light(
-            pos=[*rng.uniform(-1, 1, 2), rng.uniform(1.5, 2.5)],
-            dir=[0, 0, -1],
-            directional=bool(rng.random() < 0.7),
-            cutoff=80,
-        )
 
 
 def free_place(
@@ -126,38 +70,86 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
     spec.compiler.degree = False
     spec.option.timestep = 0.004
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    materials = add_materials(spec, rng)
-    add_room(spec, rng)
-    kinds = UNSEEN if unseen else MECHANISMS
+    materials = room.add_materials(spec, rng)
+    room.add_room(spec, rng)
+    if rng.random() < 0.6:
+        room.add_clutter(spec, materials, rng)
     taken: list[tuple[float, float, float]] = []
-    names = []
-    for _ in range(1 if unseen else rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])):
-        name = str(rng.choice(list(kinds)))
+    names = add_mechanisms(spec, unseen, materials, taken, rng)
+    stands = [np.array([x, y]) for x, y, _ in taken]
+    dropped = {}
+    for number in range(int(rng.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.2, 0.15, 0.1]))):
+        if stands and not unseen and rng.random() < 0.3:
+            body = spec.worldbody.add_body(name=f"dropped{number}")
+            names.append(add_loose(body, materials, rng))
+            dropped[body.name] = stands[rng.integers(len(stands))], float(body.pos[2])
+            body.pos = [0, 0, HEIGHT + 1 + number]
+        elif place := free_place(taken, 0.1, rng):
+            names += add_pile(spec, place, materials, rng)
+    places = np.array([(x, y) for x, y, _ in taken])
+    model = spec.compile()
+    loose = model.jnt_type == FREE_JOINT
+    joints = np.flatnonzero(~loose if unseen else np.ones_like(loose))
+    by_joint = {int(model.body(name).jntadr[0]): where for name, where in dropped.items()}
+    return TabletopScene(model, "+".join(names), places, joints.tolist(), by_joint)
+
+
+def add_mechanisms(
+    spec: mujoco.MjSpec,
+    unseen: bool,
+    materials: list[str],
+    taken: list[tuple[float, float, float]],
+    rng: np.random.Generator,
+) -> list[str]:
+    """One to three mechanisms, in training now and then none; their names."""
+    kinds, names = UNSEEN if unseen else MECHANISMS, []
+    count = 1 if unseen else rng.choice([0, 1, 2, 3], p=[0.06, 0.38, 0.36, 0.2])
+    for _ in range(int(count)):
+        name, scale = str(rng.choice(list(kinds))), float(rng.uniform(0.7, 1.5))
         builder, radius = kinds[name]
-        scale = float(rng.uniform(0.7, 1.5))
         place = free_place(taken, scale * radius, rng)
         if place:
             yaw = rng.uniform(-0.6, 0.6)
             body = spec.worldbody.add_body(pos=[*place, 0], quat=about_z(yaw))
             builder(Spot(body, palette(materials, rng), rng, spec.worldbody, scale))
             names.append(name)
-    for _ in range(rng.choice([0, 1, 2, 3], p=[0.25, 0.35, 0.25, 0.15])):
-        name = str(rng.choice(list(LOOSE)))
-        scale = float(rng.uniform(0.7, 1.5))
-        place = free_place(taken, 0.08 * scale, rng)
-        if place:
-            body = spec.worldbody.add_body()
-            spot = Spot(body, palette(materials, rng), rng, scale=scale)
-            height = scale * LOOSE[name](spot, body)
-            body.pos = [*place, height + 0.0005]
-            body.quat = about_z(rng.uniform(-np.pi, np.pi))
-            body.add_joint(type=FREE_JOINT)
-            names.append(name)
-    places = np.array([(x, y) for x, y, _ in taken])
-    model = spec.compile()
-    loose = model.jnt_type == FREE_JOINT
-    joints = np.flatnonzero(~loose if unseen else np.ones_like(loose))
-    return TabletopScene(model, "+".join(names), places, joints.tolist())
+    return names
+
+
+def add_pile(
+    spec: mujoco.MjSpec,
+    place: tuple[float, float],
+    materials: list[str],
+    rng: np.random.Generator,
+) -> list[str]:
+    """A loose thing, or a pile of up to four; their names."""
+    count = int(rng.choice([1, 2, 3, 4], p=[0.65, 0.2, 0.1, 0.05]))
+    names, top = [], 0.0
+    for level in range(count):
+        body = spec.worldbody.add_body()
+        name = add_loose(body, materials, rng, only_flat=level < count - 1)
+        half = body.pos[2]
+        shift = rng.normal(0, 0.006, 2) * (level > 0)
+        body.pos = [place[0] + shift[0], place[1] + shift[1], top + half + 0.0005]
+        names.append(name)
+        top += 2 * half
+    return names
+
+
+def add_loose(
+    body: mujoco.MjsBody,
+    materials: list[str],
+    rng: np.random.Generator,
+    only_flat: bool = False,
+) -> str:
+    """Make a loose thing of `body`, standing at height zero; its name."""
+    kinds, scale = FLAT if only_flat else LOOSE, float(rng.uniform(0.7, 1.5))
+    name = str(rng.choice(list(kinds)))
+    half = scale * kinds[name](Spot(body, palette(materials, rng), rng, scale=scale), body)
+    body.pos = [0, 0, half]
+    body.quat = about_z(rng.uniform(-np.pi, np.pi))
+    body.add_joint(type=FREE_JOINT)
+    return name
 
 
 def about_z(angle: float) -> list[float]:
@@ -173,14 +165,30 @@ def palette(materials: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
-    """Mechanisms somewhere in their range, some of them at rest; loose things where they are."""
+    """Mechanisms somewhere in their range, some of them at rest; loose things where they are, or
+    just above what they are dropped on."""
     model = scene.model
     qpos = model.qpos0.copy()
     for joint in np.flatnonzero(model.jnt_type != FREE_JOINT):
         low, high = model.jnt_range[joint]
         if rng.random() < 0.6 or not low <= 0 <= high:
             qpos = events.moved_pose(model, qpos, int(joint), rng)
-    return qpos
+    return drop(scene, qpos, rng) if scene.dropped else qpos
+
+
+def drop(scene: TabletopScene, qpos: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Dropped things go to just above what is highest at a place near theirs."""
+    model, data = scene.model, mujoco.MjData(scene.model)
+    data.qpos[:] = qpos
+    down, geom = np.array([0.0, 0.0, -1.0]), np.zeros(1, np.int32)
+    for joint, (place, half) in scene.dropped.items():
+        mujoco.mj_kinematics(model, data)
+        body, at = int(model.jnt_bodyid[joint]), model.jnt_qposadr[joint]
+        x, y = place + rng.normal(0, 0.05, 2)
+        above = np.array([x, y, HEIGHT])
+        free_way = mujoco.mj_ray(model, data, above, down, None, 1, body, geom)
+        data.qpos[at : at + 3] = x, y, HEIGHT - free_way + half + 0.003
+    return data.qpos.copy()
 
 
 def random_viewpoint(scene: TabletopScene, rng: np.random.Generator) -> Viewpoint:
