@@ -78,7 +78,8 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
     names = add_mechanisms(spec, unseen, materials, taken, rng)
     stands = [np.array([x, y]) for x, y, _ in taken]
     dropped = {}
-    for number in range(int(rng.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.2, 0.15, 0.1]))):
+    piles = int(rng.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.2, 0.15, 0.1]))
+    for number in range(piles if stands else max(piles, 1)):
         if stands and not unseen and rng.random() < 0.3:
             body = spec.worldbody.add_body(name=f"dropped{number}")
             names.append(add_loose(body, materials, rng))
