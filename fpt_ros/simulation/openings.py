@@ -63,11 +63,14 @@ def cabinet(spot: Spot) -> None:
         spot.part(BOX, [wide, d, t], (0, 0, 2 * h * row))
     for column in range(columns):
         for row in range(rows):
-            cell(spot, (2 * column + 1) * w - wide, (2 * row + 1) * h, w, d, h)
+            kinds = ["drawer", "door", "flap"] + ["open"] * (column + row > 0)
+            chances = np.array([0.45, 0.4, 0.15, 0.15][: len(kinds)])
+            kind = str(spot.rng.choice(kinds, p=chances / chances.sum()))
+            cell(spot, kind, (2 * column + 1) * w - wide, (2 * row + 1) * h, w, d, h)
 
 
-def cell(spot: Spot, x: float, z: float, w: float, d: float, h: float) -> None:
-    kind = spot.rng.choice(["drawer", "door", "flap", "open"], p=[0.4, 0.35, 0.12, 0.13])
+def cell(spot: Spot, kind: str, x: float, z: float, w: float, d: float, h: float) -> None:
+    """What closes a cell of half sizes w, d and h with its middle at x, z."""
     iw, ih = w - 0.006, h - 0.006
     if kind == "drawer":
         body = spot.moving(SLIDE, (0, -1, 0), (0, 1.4 * d), (x, 0, z))
