@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 
-from fpt_ros.simulation.spot import BOX, CAPSULE, CYLINDER, JOINT, SPHERE, Spot, X, Z
+from fpt_ros.simulation.spot import BOX, CAPSULE, CYLINDER, JOINT, SPHERE, Spot, X, Y, Z
 
 HINGE, SLIDE = JOINT.mjJNT_HINGE, JOINT.mjJNT_SLIDE
 
@@ -29,21 +30,31 @@ def arm(spot: Spot) -> None:
     hand(spot, on, at, thick)
 
 
-def base(spot: Spot, r: float, h: float) -> tuple:
-    """What the first link stands on, and where."""
-    if spot.chance(0.2):
+def base(spot: Spot, r: float, h: float) -> tuple[mujoco.MjsBody, tuple[float, float, float]]:
+    """What the first link stands on, or hangs from, and where."""
+    kind = spot.rng.choice(["table", "rail", "hanging", "side"], p=[0.45, 0.15, 0.2, 0.2])
+    if kind == "rail":
         half = spot.uniform(0.08, 0.15)
         spot.part(BOX, [half, r, 0.012], (0, 0, 0.012))
         on = spot.moving(SLIDE, X, (-half, half), (0, 0, 0.024))
         spot.part(BOX, [r, r, h], (0, 0, h), 1, on, "mechanism")
         return on, (0.0, 0.0, 2 * h)
-    spot.part(CYLINDER, [1.3 * r, h], (0, 0, h))
-    on = spot.moving(HINGE, Z, (-2.0, 2.0), (0, 0, 2 * h))
+    root = spot.body
+    if kind == "hanging":
+        root = spot.turned((spot.uniform(-0.1, 0.1), 0.05, spot.uniform(0.38, 0.5)), Y, np.pi)
+        spot.part(CAPSULE, [0.6 * r, 0.4], (0, 0, -0.4), 0, root)
+    elif kind == "side":
+        side = -1 if spot.chance(0.5) else 1
+        at = (side * spot.uniform(0.25, 0.4), 0.02, spot.uniform(0.06, 0.25))
+        root = spot.turned(at, Y, -side * spot.uniform(0.9, 1.8))
+        spot.part(CAPSULE, [0.6 * r, 0.4], (0, 0, -0.4), 0, root)
+    spot.part(CYLINDER, [1.3 * r, h], (0, 0, h), 0, root)
+    on = spot.moving(HINGE, Z, (-2.0, 2.0), (0, 0, 2 * h), root)
     spot.part(CYLINDER, [r, 0.02], (0, 0, 0.02), 1, on, "mechanism")
     return on, (0.0, 0.0, 0.03)
 
 
-def limb(spot: Spot, on: object, thick: float, half: float, colour: int) -> None:
+def limb(spot: Spot, on: mujoco.MjsBody, thick: float, half: float, colour: int) -> None:
     """A link along z, of one piece or with a joint's housing at its root."""
     kind = spot.rng.choice(["capsule", "box", "thin", "pair"])
     if kind == "pair":
@@ -61,7 +72,7 @@ def limb(spot: Spot, on: object, thick: float, half: float, colour: int) -> None
         spot.part(CYLINDER, size, (0, 0, 0), colour + 1, on, "mechanism", turn)
 
 
-def hand(spot: Spot, on: object, at: tuple[float, float, float], thick: float) -> None:
+def hand(spot: Spot, on: mujoco.MjsBody, at: tuple[float, float, float], thick: float) -> None:
     kind = spot.rng.choice(["gripper", "fixed gripper", "cup", "ball"], p=[0.45, 0.3, 0.15, 0.1])
     x, y, z = at
     if kind == "cup":

@@ -108,6 +108,7 @@ def kinematic(
             qpos = moved_pose(model, qpos, joint, rng)
     change = np.zeros(model.nv)
     mujoco.mj_differentiatePos(model, change, 1.0, state.qpos, qpos)
+    change[np.abs(change) < 1e-9] = 0  # rounding of quaternions
     if carries(model, scratch, change != 0):
         return None
     scratch.qpos[:] = qpos

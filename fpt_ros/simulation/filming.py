@@ -25,8 +25,9 @@ UNIFORM, ON_BODIES = 64, 100
 """Tracks that begin in each frame: anywhere in the picture, and on bodies that can move."""
 ATTEMPTS = 12
 """Events proposed for one step of the chain."""
-SMALLEST_SHARE = 0.01
-"""A frame needs at least this share of its pixels on the bodies that matter."""
+SMALLEST_SHARE, LARGEST_SHARE = 0.01, 0.75
+"""A frame needs at least this share of its pixels on the bodies that matter, and at most that on
+one of them."""
 RATE = 3
 """Nominal frames a second: events are poses, or take 0.05 to 0.5 s."""
 
@@ -117,6 +118,9 @@ def link(
             return None
         view = View.of(renderer, data, camera)
         groups = stage.model.body_weldid[view.bodies]
+        shares = np.bincount(groups.ravel())[1:] / groups.size
+        if shares.max(initial=0) > LARGEST_SHARE:
+            return None
         if np.isin(groups, stage.focus).mean() < SMALLEST_SHARE:
             return None
         rows, columns = np.divmod(choose_pixels(groups, rng), camera.width)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fpt_ros.simulation.push_world import PushWorld, random_world
+from fpt_ros.simulation.room import TABLE
 from fpt_ros.simulation.splits import SPLITS
-from fpt_ros.simulation.tabletop import TABLE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from fpt_ros.simulation import textures
-from fpt_ros.simulation.spot import BOX, COLLISION, CYLINDER
+from fpt_ros.simulation.spot import BOX, COLLISION, CYLINDER, FRICTION
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -82,6 +82,7 @@ def add_still(
         material=material,
         contype=contype,
         conaffinity=conaffinity,
+        friction=[FRICTION["fixed"][0], 0.005, 0.0001],
     )
 
 

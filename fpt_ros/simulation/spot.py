@@ -21,6 +21,8 @@ FREE_JOINT = JOINT.mjJNT_FREE
 X, Y, Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 COLLISION = {"fixed": (1, 0), "mechanism": (2, 0), "free": (4, 7)}
 """contype, conaffinity: free bodies meet everything, parts of mechanisms only free bodies."""
+FRICTION = {"fixed": (0.2, 0.5), "mechanism": (0.3, 0.9), "free": (0.25, 0.9)}
+"""Sliding friction; of two bodies in contact the larger one counts."""
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Spot:
             quat=quat,
             material=self.palette[colour % len(self.palette)],
             density=400,
+            friction=[self.uniform(*FRICTION[role]), 0.005, 0.0001],
             contype=contype,
             conaffinity=conaffinity,
         )
@@ -92,6 +95,14 @@ class Spot:
         )
         body.gravcomp = 1.0
         return body
+
+    def turned(
+        self, pos: tuple[float, ...], axis: tuple[float, float, float], angle: float
+    ) -> mujoco.MjsBody:
+        """A fixed body at `pos`, turned about an axis [rad]."""
+        quat = np.zeros(4)
+        mujoco.mju_axisAngle2Quat(quat, np.array(axis, float), angle)
+        return self.body.add_body(pos=[self.scale * p for p in pos], quat=quat)
 
     def loose(self, pos: tuple[float, ...]) -> mujoco.MjsBody:
         """A free body whose middle is at `pos`, as seen from the spot."""

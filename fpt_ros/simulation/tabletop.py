@@ -14,20 +14,17 @@ from fpt_ros.simulation import events, looks, room
 from fpt_ros.simulation.camera import Camera
 from fpt_ros.simulation.events import Event, State
 from fpt_ros.simulation.filming import film
-from fpt_ros.simulation.loose import FLAT, LOOSE
-from fpt_ros.simulation.mechanisms import MECHANISMS
+from fpt_ros.simulation.furnishing import add_loose, add_mechanisms, add_pile, free_place
 from fpt_ros.simulation.rendering import Renderer
-from fpt_ros.simulation.room import TABLE
-from fpt_ros.simulation.spot import FREE_JOINT, Spot
-from fpt_ros.simulation.unseen import UNSEEN
+from fpt_ros.simulation.spot import FREE_JOINT
 from fpt_ros.simulation.viewpoint import Viewpoint
 
 CLIPS, ATTEMPTS = 3, 9
 """Clips of one scene, each with other poses, camera, colours and light."""
-SHARE_OF_DYNAMICS = 0.4
+SHARE_OF_DYNAMICS = 0.5
 SETTLING = 0.4
 """Seconds that things get to come to rest before a clip."""
-HEIGHT = 1.5
+HEIGHT = 2.2
 """Metres; everything on the table is lower."""
 
 
@@ -49,18 +46,6 @@ class TabletopScene:
         """The rigid groups that the joints move."""
         bodies = self.model.jnt_bodyid[self.joints]
         return sorted({int(group) for group in self.model.body_weldid[bodies]})
-
-
-def free_place(
-    taken: list[tuple[float, float, float]], radius: float, rng: np.random.Generator
-) -> tuple[float, float] | None:
-    """A place on the table where a disc of this radius touches none of those taken."""
-    for _ in range(40):
-        x, y = rng.uniform(-1, 1, 2) * (np.array(TABLE) - min(radius, 0.2))
-        if all(np.hypot(x - a, y - b) > radius + r for a, b, r in taken):
-            taken.append((x, y, radius))
-            return x, y
-    return None
 
 
 def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
@@ -93,76 +78,6 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
     joints = np.flatnonzero(~loose if unseen else np.ones_like(loose))
     by_joint = {int(model.body(name).jntadr[0]): where for name, where in dropped.items()}
     return TabletopScene(model, "+".join(names), places, joints.tolist(), by_joint)
-
-
-def add_mechanisms(
-    spec: mujoco.MjSpec,
-    unseen: bool,
-    materials: list[str],
-    taken: list[tuple[float, float, float]],
-    rng: np.random.Generator,
-) -> list[str]:
-    """One to three mechanisms, in training now and then none; their names."""
-    kinds, names = UNSEEN if unseen else MECHANISMS, []
-    count = 1 if unseen else rng.choice([0, 1, 2, 3], p=[0.06, 0.38, 0.36, 0.2])
-    for _ in range(int(count)):
-        name, scale = str(rng.choice(list(kinds))), float(rng.uniform(0.7, 1.5))
-        builder, radius = kinds[name]
-        place = free_place(taken, scale * radius, rng)
-        if place:
-            yaw = rng.uniform(-0.6, 0.6)
-            body = spec.worldbody.add_body(pos=[*place, 0], quat=about_z(yaw))
-            builder(Spot(body, palette(materials, rng), rng, spec.worldbody, scale))
-            names.append(name)
-    return names
-
-
-def add_pile(
-    spec: mujoco.MjSpec,
-    place: tuple[float, float],
-    materials: list[str],
-    rng: np.random.Generator,
-) -> list[str]:
-    """A loose thing, or a pile of up to four; their names."""
-    count = int(rng.choice([1, 2, 3, 4], p=[0.65, 0.2, 0.1, 0.05]))
-    names, top = [], 0.0
-    for level in range(count):
-        body = spec.worldbody.add_body()
-        name = add_loose(body, materials, rng, only_flat=level < count - 1)
-        half = body.pos[2]
-        shift = rng.normal(0, 0.006, 2) * (level > 0)
-        body.pos = [place[0] + shift[0], place[1] + shift[1], top + half + 0.0005]
-        names.append(name)
-        top += 2 * half
-    return names
-
-
-def add_loose(
-    body: mujoco.MjsBody,
-    materials: list[str],
-    rng: np.random.Generator,
-    only_flat: bool = False,
-) -> str:
-    """Make a loose thing of `body`, standing at height zero; its name."""
-    kinds, scale = FLAT if only_flat else LOOSE, float(rng.uniform(0.7, 1.5))
-    name = str(rng.choice(list(kinds)))
-    half = scale * kinds[name](Spot(body, palette(materials, rng), rng, scale=scale), body)
-    body.pos = [0, 0, half]
-    body.quat = about_z(rng.uniform(-np.pi, np.pi))
-    body.add_joint(type=FREE_JOINT)
-    return name
-
-
-def about_z(angle: float) -> list[float]:
-    return [np.cos(angle / 2), 0, 0, np.sin(angle / 2)]
-
-
-def palette(materials: list[str], rng: np.random.Generator) -> list[str]:
-    """Three materials: body, moving part and handle; the first two are sometimes one."""
-    chosen = [str(name) for name in rng.choice(materials, 3, replace=False)]
-    if rng.random() < 0.35:
-        chosen[1] = chosen[0]
-    return chosen
 
 
 def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
@@ -198,7 +113,7 @@ def random_viewpoint(scene: TabletopScene, rng: np.random.Generator) -> Viewpoin
     middle = scene.places.mean(0)
     place = thing + rng.uniform(0, 0.7) * (middle - thing) + rng.normal(0, 0.04, 2)
     return Viewpoint(
-        np.array([*place, rng.uniform(0.0, 0.12)]),
+        np.array([*place, rng.uniform(0.0, 0.12 if rng.random() < 0.7 else 0.35)]),
         azimuth=90 + rng.uniform(-65, 65),
         elevation=rng.uniform(12, 65),
         distance=rng.uniform(0.35, 1.0),
@@ -217,11 +132,17 @@ class TabletopStage:
     def __init__(self, scene: TabletopScene) -> None:
         self.scene, self.model, self.focus = scene, scene.model, scene.focus
         self.scratch = mujoco.MjData(scene.model)
+        roots = self.model.body_rootid[self.model.geom_bodyid]
+        movable = self.model.body_weldid[self.model.geom_bodyid] > 0
+        self.parts = np.flatnonzero(movable & (self.model.body_dofnum[roots] != 6))
 
     def begin(self, rng: np.random.Generator) -> State:
         """Things at rest: what stood badly has fallen."""
-        self.scratch.qpos[:] = start_pose(self.scene, rng)
-        self.scratch.qvel[:] = 0
+        for _ in range(ATTEMPTS):
+            self.scratch.qpos[:], self.scratch.qvel[:] = start_pose(self.scene, rng), 0
+            mujoco.mj_kinematics(self.model, self.scratch)
+            if self._above_the_table():
+                break
         if (self.model.jnt_type == FREE_JOINT).any():
             for _ in range(round(SETTLING / self.model.opt.timestep)):
                 mujoco.mj_step(self.model, self.scratch)
@@ -232,7 +153,12 @@ class TabletopStage:
 
     def propose(self, state: State, rng: np.random.Generator) -> Event | None:
         move = events.dynamics if rng.random() < SHARE_OF_DYNAMICS else events.kinematic
-        return move(self.model, self.scratch, state, self.scene.joints, rng)
+        event = move(self.model, self.scratch, state, self.scene.joints, rng)
+        return event if event and self._above_the_table() else None
+
+    def _above_the_table(self) -> bool:
+        """Whether no mechanism, which collides with loose things only, reaches into the table."""
+        return bool((self.scratch.geom_xpos[self.parts, 2] > 0).all())
 
 
 def clips(

@@ -117,6 +117,6 @@ def photograph(side: int, rng: np.random.Generator) -> UInt8[np.ndarray, "s s 3"
     noise = rng.normal(size=(4, side, side))
     waves = np.real(np.fft.ifft2(np.fft.fft2(noise) * falloff))
     waves = waves / waves.std(axis=(1, 2), keepdims=True)
-    channels = waves[:1] + rng.uniform(0.1, 0.8) * waves[1:]
+    channels = waves[:1] + rng.uniform(0.05, 0.5) * waves[1:]
     picture = random_colour(rng)[:, None, None] + rng.uniform(0.08, 0.25) * channels
     return np.uint8(255 * np.clip(picture, 0, 1)).transpose(1, 2, 0)
