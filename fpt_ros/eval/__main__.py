@@ -21,7 +21,9 @@ from tqdm import tqdm
 from fpt_ros.data.shards import find_shards
 from fpt_ros.eval.cases import NOISE
 from fpt_ros.eval.choices import Choices, choose
+from fpt_ros.eval.contact_sheet import write_contact_sheet
 from fpt_ros.eval.evaluation import Evaluation, evaluate
+from fpt_ros.eval.plots import write_plots
 from fpt_ros.eval.predictions import predict
 from fpt_ros.eval.reading import find_sets, read_cases
 from fpt_ros.eval.tables import tables
@@ -96,7 +98,7 @@ def write(
     choices: Choices,
     found: dict[str, Evaluation],
 ) -> None:
-    """`figures.json` and `tables.md`."""
+    """`figures.json`, `tables.md`, the plots and the contact sheet."""
     figures = {name: one.figures for name, one in found.items()}
     record = {
         "checkpoint": dataclasses.asdict(model.provenance) if model.provenance else None,
@@ -108,6 +110,9 @@ def write(
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(plain(record), indent=1) + "\n")
     (options.out / "tables.md").write_text(tables(figures) + "\n")
+    write_plots(found, choices, options.out)
+    cases = {name: one.cases for name, one in found.items()}
+    write_contact_sheet(model, cases, options.out / "contact_sheet.png")
 
 
 def plain(value: Any) -> Any:

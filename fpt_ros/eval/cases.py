@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOVING = 0.005
 """A point moves where it is displaced by more than this, in image sides."""
 POKES = 4
+POINTS = 256
+"""Asked for in one case at most, drawn by lot where there are more."""
 CELLS = 12
 """Tracks stand closer in some places than in others; points weigh one over the number of points in
 their cell of so many by so many, so that a weighted mean is one over the picture."""
@@ -36,7 +38,7 @@ class Case:
     """x, y, dx, dy of moving points, all on one body where bodies are known; the first alone
     where one poke is asked for."""
     points: Float32[np.ndarray, "n 2"]
-    """All other points, whose flow is asked for."""
+    """Other points, whose flow is asked for."""
     flow: Float32[np.ndarray, "n 2"]
     noise: Float32[np.ndarray, "n 2"]
     """Added to the flow where a density is judged: training adds as much."""
@@ -106,20 +108,21 @@ def make_case(
     if pokes is None:
         return None
     known[pokes] = False
-    if not known.any():
+    asked = rng.permutation(np.flatnonzero(known))[:POINTS]
+    if not len(asked):
         return None
     same = np.zeros(len(flow), bool) if bodies is None else bodies == bodies[pokes[0]]
-    points = moment.points[known]
+    points = moment.points[asked]
     return Case(
         key=moment.key,
         image=moment.image,
         camera_static=bool(moment.camera_static[row]),
         pokes=np.concatenate([moment.points[pokes], flow[pokes]], 1),
         points=points,
-        flow=flow[known],
+        flow=flow[asked],
         noise=rng.normal(0, noise, points.shape).astype(np.float32),
-        moving=moving[known],
-        same_body=same[known],
+        moving=moving[asked],
+        same_body=same[asked],
         weight=evening_weights(points),
     )
 
