@@ -91,7 +91,9 @@ def film(
     }
     groups = stage.model.body_weldid[np.concatenate(bodies)].astype(np.int32)
     exposed = looks.exposed(np.stack(pictures), rng)
-    return Clip("", exposed, tracks.astype(np.float32), visible, groups, meta)
+    known = np.isfinite(tracks).all((0, 2))  # never behind the camera
+    tracks = tracks[:, known].astype(np.float32)
+    return Clip("", exposed, tracks, visible[:, known], groups[known], meta)
 
 
 def pose(model: mujoco.MjModel, data: mujoco.MjData, state: State) -> None:

@@ -24,7 +24,7 @@ INFINITY = 1e7
 DEPTH_SLACK = 0.01
 """A point is seen where the picture's depth is its own up to this share."""
 NEAREST = 0.05
-"""Metres; what is nearer to the camera's plane is out of the picture."""
+"""Metres before the camera's plane; what is nearer counts as behind it."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,16 @@ class View:
         """Where places in the world are in the picture, in [0, 1], and whether they are seen.
 
         They are seen where the picture shows their body at their depth, in one of the 3 x 3
-        pixels round them: an outline's pixels belong to one side only.
+        pixels round them: an outline's pixels belong to one side only. Behind the camera they
+        are at NaN.
         """
         size = self.camera.width
         local = (places - self.camera.position) @ self.camera.axes.T
-        depth = np.maximum(local[:, 2], NEAREST)
+        depth = np.where(local[:, 2] > NEAREST, local[:, 2], np.nan)
         pixels = local[:, :2] / depth[:, None] * self.camera.focal + self.camera.centre
-        inside = (local[:, 2] > NEAREST) & ((pixels >= 0) & (pixels < size)).all(1)
-        columns, rows = np.clip(pixels, 0, size - 1).astype(int).T
+        depth = np.where(depth > 0.1 * INFINITY, INFINITY, depth)  # one distance for all directions
+        inside = ((pixels >= 0) & (pixels < size)).all(1)
+        columns, rows = np.where(inside, pixels.T, 0).astype(int)
         visible = np.zeros(len(places), bool)
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):
@@ -80,7 +82,7 @@ def exact_tracks(
 ) -> tuple[Float[np.ndarray, "t n 2"], Bool[np.ndarray, "t n"]]:
     """Tracks and visibility of what is seen at `queries`: frame number, x, y in [0, 1].
 
-    A place that is behind the camera gets a position outside the picture.
+    A track is at NaN where its place is behind the camera.
     """
     shape = (len(views), len(queries))
     tracks, visible = np.zeros((*shape, 2)), np.zeros(shape, bool)
