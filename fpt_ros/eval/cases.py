@@ -102,7 +102,7 @@ def make_case(
     seen in the other frame too count: where a tracker believes the others to be is a guess.
     """
     flow, bodies = moment.flows[row], moment.bodies
-    known = moment.seen[row] if bodies is None else np.ones(len(flow), bool)
+    known = moment.seen[row].copy() if bodies is None else np.ones(len(flow), bool)
     moving = known & moves(moment.points, flow, bodies)
     pokes = choose_pokes(moving, bodies, rng)
     if pokes is None:

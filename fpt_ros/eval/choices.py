@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fpt_ros.eval.baselines import Baseline, choose_baselines
-from fpt_ros.eval.figures import flow_errors, ious
+from fpt_ros.eval.figures import flow_errors, mean_iou
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -49,4 +49,4 @@ def choose(cases: Cases, predicted: Predictions) -> Choices:
 def best_threshold(cases: Cases, score: Float[np.ndarray, "n"]) -> float:
     """The threshold above which `score` finds the moving part best."""
     candidates = np.quantile(score, np.linspace(0.02, 0.995, 120))
-    return float(max(candidates, key=lambda threshold: ious(cases, score > threshold).mean()))
+    return float(max(candidates, key=lambda threshold: mean_iou(cases, score > threshold)))

@@ -92,7 +92,13 @@ def moving_panel(
     for point, moves in sorted(
         zip(points.tolist(), moving.tolist(), strict=True), key=lambda p: p[1]
     ):
-        cv2.circle(panel, np.round(point).astype(int).tolist(), 2, MOVES if moves else STILL, -1)
+        cv2.circle(
+            panel,
+            np.round(point).astype(int).tolist(),
+            2 if moves else 1,
+            MOVES if moves else STILL,
+            -1,
+        )
     return panel
 
 

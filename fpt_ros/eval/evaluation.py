@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.eval.figures import distribution_figures, flow_errors, ious, mean, pck
+from fpt_ros.eval.figures import distribution_figures, flow_errors, mean, mean_iou, pck
 from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.threshold import found_moving
 
@@ -49,7 +49,7 @@ def evaluate(
         },
         "shuffled": judge_shuffled(name, model, cases, choices),
         "baselines": {b.name: judge_baseline(cases, b) for b in choices.baselines},
-        "disc_iou": float(ious(cases, cases.distance < choices.disc).mean()),
+        "disc_iou": mean_iou(cases, cases.distance < choices.disc),
     }
     return Evaluation(cases, found[1], figures)
 
@@ -61,10 +61,8 @@ def judge(
     part = found_moving(predicted, model.config.motion_threshold)
     return {
         **flow_errors(cases, getattr(predicted, choices.estimate)),
-        "iou": float(ious(cases, part).mean()),
-        "divergence_iou": float(
-            ious(cases, predicted.divergence > choices.divergence_threshold).mean()
-        ),
+        "iou": mean_iou(cases, part),
+        "divergence_iou": mean_iou(cases, predicted.divergence > choices.divergence_threshold),
         **distribution_figures(cases, predicted),
     }
 

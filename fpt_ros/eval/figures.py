@@ -108,11 +108,21 @@ def correlation(
     }
 
 
-def ious(cases: Cases, part: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "c"]:
-    """Intersection over union of a predicted moving part with the true one, of each case."""
+def mean_iou(
+    cases: Cases, part: Bool[np.ndarray, "n"], counting: Bool[np.ndarray, "c"] | None = None
+) -> float:
+    """Intersection over union of a predicted moving part with the true one, mean over the cases in
+    which something but the pokes moves. NaN where there is none.
+
+    Args:
+        counting: cases to look at, else all.
+    """
     both = np.bincount(cases.of, part & cases.moving, len(cases))
     either = np.bincount(cases.of, part | cases.moving, len(cases))
-    return both / np.maximum(either, 1)
+    judged = np.bincount(cases.of, cases.moving, len(cases)) > 0
+    if counting is not None:
+        judged &= counting
+    return float(np.mean(both[judged] / either[judged])) if judged.any() else float("nan")
 
 
 def distribution_figures(cases: Cases, predicted: Predictions) -> dict:

@@ -32,7 +32,7 @@ def write_plots(found: dict[str, Evaluation], choices: Choices, folder: Path) ->
     plots = {
         "bars": bars(found),
         "coverage": coverage(found),
-        "uncertainty": uncertainty(found, choices),
+        "uncertainty": uncertainty(found),
         "pck": pck_curves(found, choices),
         "distance": distance(found, choices),
     }
@@ -65,12 +65,12 @@ def bars(found: dict[str, Evaluation]) -> Figure:
         "disc round the poke": [f["disc_iou"] for f in sets.values()],
     }
     _grouped_bars(iou, list(sets), ious)
-    error.set_title("error on the poked body and on what stays, mean [image sides]")
-    iou.set_title("moving part, mean IoU")
-    nll.set_title("NLL [nats], lower is better")
+    error.set_title("error, mean of poked body and what stays [image sides]", fontsize=10)
+    iou.set_title("moving part, mean IoU", fontsize=10)
+    nll.set_title("NLL [nats]", fontsize=10)
     nll.invert_yaxis()
-    for axes in (error, iou):
-        axes.legend(fontsize=7)
+    for axes in (error, iou, nll):
+        axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.08))
     return figure
 
 
@@ -89,7 +89,7 @@ def coverage(found: dict[str, Evaluation]) -> Figure:
     return figure
 
 
-def uncertainty(found: dict[str, Evaluation], choices: Choices) -> Figure:
+def uncertainty(found: dict[str, Evaluation]) -> Figure:
     """Root mean square error of points of like predicted uncertainty; equal on the dotted line."""
     figure, (axes,) = _panels(1, "predicted: root of the covariance's trace [image sides]", 5.5)
     for name, one in found.items():

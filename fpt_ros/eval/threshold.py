@@ -17,7 +17,7 @@ import torch
 
 from fpt_ros.data.shards import find_shards
 from fpt_ros.eval.cases import Cases, make_case
-from fpt_ros.eval.figures import ious
+from fpt_ros.eval.figures import mean_iou
 from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.reading import read_cases
 from fpt_ros.model import load_checkpoint, save_checkpoint
@@ -50,7 +50,7 @@ def choose_motion_threshold(model: FlowPokeTransformer, moments: Sequence[Moment
         case = next((case for case in found if case is not None), None)
         cases += [] if case is None else [case]
     if not cases:
-        raise ValueError(f"nothing moves in any of {len(moments)} moments: no threshold to choose")
+        raise ValueError(f"nothing moves in {len(moments)} moments: no threshold to choose")
     joined = Cases(cases)
     return best_motion_threshold(joined, predict(model, joined)[1])
 
@@ -59,12 +59,19 @@ def best_motion_threshold(cases: Cases, predicted: Predictions) -> float:
     """The threshold of the highest mean IoU; the highest of equals.
 
     Cases of a moving camera count where there is no other only: all is likely to move there.
+
+    Raises:
+        ValueError: nothing but the pokes moves.
     """
     static = np.array([case.camera_static for case in cases.each])
     counting = static if static.any() else ~static
     thresholds = np.arange(61) / 20
-    found = np.array([ious(cases, found_moving(predicted, t))[counting].mean() for t in thresholds])
-    return float(thresholds[found == found.max()].max())
+    ious = [mean_iou(cases, found_moving(predicted, t), counting) for t in thresholds]
+    if np.isnan(ious).all():
+        raise ValueError(
+            f"nothing but the pokes moves in {len(cases)} cases: no threshold to choose"
+        )
+    return float(thresholds[ious == np.max(ious)].max())
 
 
 def found_moving(predicted: Predictions, threshold: float) -> Bool[np.ndarray, "n"]:

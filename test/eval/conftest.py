@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from squares import write_squares
+
+from fpt_ros.eval.cases import Cases
+from fpt_ros.eval.reading import read_cases
+from fpt_ros.model import FlowPokeTransformer, load_checkpoint
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def model(tiny_checkpoint: Path) -> FlowPokeTransformer:
+    return load_checkpoint(tiny_checkpoint, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_squares(tmp_path_factory.mktemp("squares"), clips=12)
+
+
+@pytest.fixture(scope="session")
+def cases(shard: Path) -> Cases:
+    return read_cases("squares", [shard], None, 12)[0]
