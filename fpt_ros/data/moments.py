@@ -81,12 +81,15 @@ def read_moment(sample: dict[str, Any], start: int, skips: Sequence[int]) -> Mom
     here = inside[start]
     targets = start + np.asarray(skips)
     flows = (tracks[targets] - tracks[start])[:, here]
+    # Where the world is known, what moves in front of it says nothing about the camera.
+    world = np.ones(here.sum(), bool) if bodies is None else bodies[here] == 0
+    judged = flows[:, world] if world.any() else flows
     return Moment(
         key,
         frames[start],
         tracks[start, here],
         flows,
         inside[targets][:, here],
-        is_static(flows),
+        is_static(judged),
         None if bodies is None else bodies[here],
     )

@@ -1,4 +1,4 @@
-"""``fpt-train``: train our small model on simulated scenes.
+"""``fpt-train``: train a Flow Poke Transformer on shards of tracked clips.
 
 On a CPU with N cores: ``OMP_NUM_THREADS=1 torchrun --nproc-per-node N -m fpt_ros.training …``
 """
@@ -7,73 +7,161 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig
-from fpt_ros.training.batches import Sampling
-from fpt_ros.training.distributed import join_processes, leave_processes
-from fpt_ros.training.scenes import load_scenes
-from fpt_ros.training.threshold import set_motion_threshold
-from fpt_ros.training.trainer import Recipe, Trainer
-from fpt_ros.training.warm_start import warm_start
+from fpt_ros.training.distributed import Processes, joined_processes
+from fpt_ros.training.index import ShardIndex
+from fpt_ros.training.loop import CHECKPOINT, Loop, Running
+from fpt_ros.training.recipes import RECIPES, Recipe, Sampling
+from fpt_ros.training.starting import ENCODER_WEIGHTS, start_from_checkpoint, start_from_encoder
+from fpt_ros.training.stopping import Stop
+from fpt_ros.training.trainer import Trainer
+from fpt_ros.training.validation import Validation
 
-VAL_PICTURES = 400
+WITH_ANY_WEIGHTS = ("horizon", "license")
+"""Of the model's settings, those that fine-tuning may change; the others come with the weights."""
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; options that are not given keep the recipe's defaults."""
-    parser = argparse.ArgumentParser(prog="fpt-train", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and log")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--image-size", type=int, default=160)
-    parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--depth", type=int, default=4)
-    for owner in (Recipe, Sampling):
+def make_parser() -> argparse.ArgumentParser:
+    """The command line; settings that are not given are the recipe's."""
+    parser = argparse.ArgumentParser(prog="fpt-train", description=__doc__.split("\n\n")[0])
+    add = parser.add_argument
+    add("--data", type=Path, nargs="+", required=True, help="shards, or folders of shards")
+    add("--val", type=Path, nargs="+", default=[], help="the same, to validate on")
+    add("--val-samples", type=int, default=96, help="clips of them that are used (default: 96)")
+    add("--out", type=Path, required=True, help="folder for checkpoints and logs")
+    add("--recipe", choices=RECIPES, default="base")
+    add("--from", dest="start", metavar="CHECKPOINT", help="embedded, hub:... or a file: fine-tune")
+    add("--encoder-weights", default="auto", help=f"{ENCODER_WEIGHTS} (default: auto)")
+    add("--allow-download", action="store_true", help="of a checkpoint hub:...")
+    add("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    add("--stop-after", type=float, metavar="HOURS", help="save and end then; go on with --resume")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add("--compile", action="store_true", help="use torch.compile")
+    running = parser.add_argument_group("how it runs")
+    for field in dataclasses.fields(Running):
+        _add_setting(running, field, [("", field.default)])
+    settings = parser.add_argument_group("settings, by default the recipe's")
+    for owner, get in _OWNERS.items():
         for field in dataclasses.fields(owner):
-            if field.name in ("sampling", "augment", "bfloat16"):
-                continue
-            kind = {"steps": int, "hours": float}.get(field.name) or type(field.default)
-            parser.add_argument(
-                f"--{field.name.replace('_', '-')}", type=kind, default=field.default
-            )
-    return parser.parse_args(arguments)
+            if field.name not in ("sampling", "model", "motion_threshold"):
+                defaults = [(name, getattr(get(r), field.name)) for name, r in RECIPES.items()]
+                _add_setting(settings, field, defaults)
+    return parser
+
+
+_OWNERS: dict[type, Any] = {
+    Recipe: lambda recipe: recipe,
+    Sampling: lambda recipe: recipe.sampling,
+    ModelConfig: lambda recipe: recipe.model,
+}
+
+
+def _add_setting(
+    group: argparse._ArgumentGroup, field: dataclasses.Field, defaults: list[tuple[str, Any]]
+) -> None:
+    """An option for a field, of the field's type, that is None where it is not given."""
+    option = f"--{field.name.replace('_', '-')}"
+    value = defaults[0][1]
+    shown = ", ".join(f"{name} {default}".strip() for name, default in defaults)
+    if isinstance(value, bool):
+        group.add_argument(option, action=argparse.BooleanOptionalAction, help=shown, default=None)
+        return
+    kind = str if value is None else _numbers if isinstance(value, tuple) else type(value)
+    group.add_argument(option, type=kind, help=shown, metavar=field.name.split("_")[-1].upper())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def make_recipe(options: argparse.Namespace) -> Recipe:
+    """The chosen recipe, changed as the command line says."""
+    recipe = RECIPES[options.recipe]
+    changed = {
+        owner: dataclasses.replace(get(recipe), **_given(options, owner))
+        for owner, get in _OWNERS.items()
+    }
+    recipe = dataclasses.replace(changed[Recipe], sampling=changed[Sampling])
+    return dataclasses.replace(recipe, model=changed[ModelConfig])
+
+
+def _given(options: argparse.Namespace, owner: type) -> dict[str, Any]:
+    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(owner)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train as the command line says."""
-    options = parse_arguments(arguments)
-    rank, world_size = join_processes()
-    given = vars(options)
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    # What is asked for wrongly is said in a line; what goes wrong later keeps its traceback.
+    with joined_processes(options.device) as processes:
+        try:
+            loop = prepare(options, processes)
+        except (ValueError, OSError, RuntimeError) as error:
+            sys.exit(f"{parser.prog}: {error}")
+        run(loop, Stop(options.stop_after))
 
-    def pick(owner: type) -> dict:
-        return {f.name: given[f.name] for f in dataclasses.fields(owner) if f.name in given}
 
-    recipe = Recipe(**pick(Recipe), sampling=Sampling(**pick(Sampling)))
+def starting_model(
+    options: argparse.Namespace, recipe: Recipe
+) -> tuple[FlowPokeTransformer, Recipe]:
+    """The model to train, and the recipe with its settings."""
+    if options.start is None:
+        weights = "none" if options.resume else options.encoder_weights
+        return start_from_encoder(recipe.model, weights), recipe
+    if options.encoder_weights != "auto":
+        raise ValueError("--encoder-weights is given beside --from, whose encoder it would replace")
+    given = _given(options, ModelConfig)
+    refused = sorted(set(given) - set(WITH_ANY_WEIGHTS))
+    if refused:
+        raise ValueError(f"{', '.join(refused)}: not to be chosen beside --from, which brings them")
+    model = start_from_checkpoint(options.start, options.allow_download)
+    license_ = model.config.license
+    if license_ and given.get("license", license_) != license_:
+        raise ValueError(f"license: what comes from {options.start} stays {license_}")
+    model.config = dataclasses.replace(model.config, **given)
+    return model, dataclasses.replace(recipe, model=model.config)
+
+
+def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
+    """The training that the command line asks for, resumed if it says so."""
+    checkpoint = options.out / CHECKPOINT
+    if checkpoint.exists() and not options.resume:
+        raise ValueError(f"{checkpoint} is there: go on with --resume, or take another --out")
+    recipe = make_recipe(options)
     torch.manual_seed(recipe.seed)
-    config = ModelConfig(
-        encoder="efficientnet_lite0",
-        image_size=options.image_size,
-        width=options.width,
-        depth=options.depth,
-        flow_scale=20.0,
-        license="Apache-2.0",
-    )
-    model = FlowPokeTransformer(config)
-    trainer = Trainer(model, recipe, options.out, rank)
+    model, recipe = starting_model(options, recipe)
+    quiet = not processes.first
+    index = ShardIndex(options.data, quiet)
+    trainer = Trainer(model, recipe, processes, options.compile)
+    validation = None
+    if options.val:
+        validation = Validation(
+            ShardIndex(options.val, quiet), recipe, processes, options.val_samples
+        )
+    running = dataclasses.replace(Running(), **_given(options, Running))
+    loop = Loop(trainer, index, validation, options.out, running)
     if options.resume:
-        trainer.resume()
-    else:
-        warm_start(trainer.encoder.trunk)
-    train = load_scenes(options.data / "train", rank, world_size)
-    val = load_scenes(options.data / "val", rank, world_size, limit=VAL_PICTURES)
-    trainer.run(train, val)
-    if rank == 0:
-        set_motion_threshold(trainer.averaged_model, train)
-        trainer.save()
-    leave_processes()
+        loop.resume()
+    return loop
+
+
+def run(loop: Loop, stop: Stop) -> None:
+    with stop.on_signals():
+        done = loop.run(stop)
+    if loop.processes.first:
+        print(
+            f"trained to the end: {loop.out}"
+            if done
+            else f"stopped at step {loop.trainer.step} ({stop.reason}); go on with --resume"
+        )
 
 
 if __name__ == "__main__":

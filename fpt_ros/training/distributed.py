@@ -1,4 +1,4 @@
-"""Several training processes as one: `torchrun` starts them, gloo averages their gradients.
+"""Several training processes as one: `torchrun` starts them, on one machine or several.
 
 On CPUs, processes of one thread each are several times as fast as one process of many threads.
 """
@@ -6,47 +6,70 @@ On CPUs, processes of one thread each are several times as fast as one process o
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import distributed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from jaxtyping import Float
-    from torch import Tensor
+CPU = torch.device("cpu")
 
 
-def join_processes() -> tuple[int, int]:
-    """This process's rank and the number of processes; (0, 1) where `torchrun` started none."""
+@dataclass(frozen=True)
+class Processes:
+    """This process among all that train together."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = CPU
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and shows."""
+        return self.rank == 0
+
+    def sum(self, numbers: list[float]) -> list[float]:
+        """The sums over all processes."""
+        if self.count == 1:
+            return numbers
+        tensor = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor)
+        return tensor.tolist()
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        return self.sum([float(flag)])[0] > 0
+
+    def gather(self, thing: Any) -> list[Any]:
+        """Every process's own, by rank. Things are pickled among the processes of one training."""
+        if self.count == 1:
+            return [thing]
+        gathered: list[Any] = [None] * self.count
+        distributed.all_gather_object(gathered, thing)
+        return gathered
+
+
+@contextmanager
+def joined_processes(device: str = "auto") -> Iterator[Processes]:
+    """Join the processes that `torchrun` has started; alone where it has not.
+
+    Args:
+        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    where = torch.device(device)
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
     if "RANK" not in os.environ:
-        return 0, 1
-    distributed.init_process_group("gloo")
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def leave_processes() -> None:
-    """The end of `join_processes`."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
-
-
-def average(tensors: Iterable[Float[Tensor, "..."]]) -> None:
-    """Replace each tensor by its mean over all processes, in one exchange."""
-    if not distributed.is_initialized():
+        yield Processes(device=where)
         return
-    tensors = list(tensors)
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    distributed.all_reduce(flat)
-    flat /= distributed.get_world_size()
-    parts = flat.split([tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view_as(tensor))
-
-
-def average_number(value: float) -> float:
-    """Mean of a number over all processes."""
-    tensor = torch.tensor([value], dtype=torch.float64)
-    average([tensor])
-    return tensor.item()
+    distributed.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size(), where)
+    finally:
+        distributed.destroy_process_group()

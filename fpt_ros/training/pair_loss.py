@@ -54,10 +54,12 @@ class PairLoss(nn.Module):
         points: Float[Tensor, "b n 2"],
         bodies: Int[Tensor, "b n"],
     ) -> Float[Tensor, ""]:
-        """Mean over all pairs of different points of a picture."""
+        """Mean over all pairs of different points of a picture; 0 for a picture whose bodies are
+        unknown (-1)."""
         same = (bodies[:, :, None] == bodies[:, None]).to(features.dtype)
         losses = F.binary_cross_entropy_with_logits(
             self.logits(features, points), same, reduction="none"
         )
         others = 1 - torch.eye(points.shape[1], device=points.device)
-        return (losses * others).sum() / (others.sum() * len(points))
+        known = (bodies[:, :1, None] >= 0).to(losses.dtype)
+        return (losses * others * known).sum() / (others.sum() * len(points))

@@ -1,246 +1,204 @@
-"""The training loop: pair loss first, then motion and pair loss together, until a deadline."""
+"""A model in training: losses, gradients, steps, and everything that must survive a restart."""
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from fpt_ros.model import FlowPokeTransformer, save_checkpoint
 from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
-from fpt_ros.training.batches import Batch, Sampling, draw_batch
-from fpt_ros.training.distributed import average, average_number
-from fpt_ros.training.pair_loss import PairLoss
-from fpt_ros.training.validation import validate
+from fpt_ros.training.averaging import averaged
+from fpt_ros.training.distributed import Processes
+from fpt_ros.training.loss import TrainingLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxtyping import Float
+    from torch import Tensor
 
-    from fpt_ros.training.scenes import Scene
+    from fpt_ros.model import FlowPokeTransformer
+    from fpt_ros.training.dataset import Loaded
+    from fpt_ros.training.recipes import Recipe
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Settings of a run. It ends after ``steps`` or ``hours`` of training, whichever is first."""
-
-    steps: int | None = None
-    hours: float | None = None
-    pair_steps: int = 300
-    """First steps, with the pair loss alone."""
-    learning_rate: float = 1e-3
-    trunk_share: float = 0.25
-    """The pretrained trunk learns with this share of the learning rate."""
-    warm_up: int = 150
-    weight_decay: float = 0.02
-    clip: float = 1.0
-    pair_weight: float = 2.0
-    ema: float = 0.999
-    first_noise: float = 0.015
-    """Noise on the targets at first; it falls to ``sampling.noise`` over most of the run. Points
-    that stay soon get so narrow a distribution that their noise drowns what moving ones teach."""
-    seed: int = 0
-    validate_every: int = 250
-    bfloat16: bool = True
-    """Run the transformer (not the encoder) in bfloat16."""
-    sampling: Sampling = field(default_factory=Sampling)
-
-    def __post_init__(self) -> None:
-        if self.steps is None and self.hours is None:
-            raise ValueError("steps and hours are both missing: one must say when to end")
+# In the released weights, but never applied; so they have no gradient.
+UNUSED = ("cross_out.weight", "mask_token")
 
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-def ema_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """For ``AveragedModel``: exponential average that follows closely in the first steps."""
-
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - now)
-
-    return update
+class NotFiniteError(ArithmeticError):
+    """The loss or a gradient is not a finite number; says where. The step was not taken."""
 
 
 class Trainer:
-    """A model in training, with everything that a checkpoint must hold to go on."""
+    """A model, its average, its optimizer, and the step they are at.
+
+    Args:
+        compile: run encoder and transformer through `torch.compile`.
+    """
 
     def __init__(
         self,
         model: FlowPokeTransformer,
         recipe: Recipe,
-        out: Path,
-        rank: int = 0,
+        processes: Processes | None = None,
+        compile: bool = False,
     ) -> None:
-        self.recipe, self.out, self.rank = recipe, out, rank
-        encoder = model.image_embedder.model
-        if not isinstance(encoder, EfficientNetLite0Encoder):
-            raise ValueError(
-                f"encoder is {model.config.encoder}: training needs efficientnet_lite0"
-            )
-        # The convolutions run faster with the channels innermost.
-        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model, self.encoder = model, encoder
-        self.averaged = AveragedModel(self.model, multi_avg_fn=ema_update(recipe.ema))
-        self.pair_loss = PairLoss(encoder.pair_channels)
+        self.recipe, self.processes = recipe, processes or Processes()
+        model.to(self.processes.device, torch.float32).train()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not name.endswith(UNUSED))
+        model.image_embedder.requires_grad_(not recipe.freeze_encoder)
+        self.model = model
+        self.averaged = averaged(model, recipe.ema)
+        self.loss = TrainingLoss(model, recipe).to(self.processes.device)
+        if self.loss.convolutional:  # convolutions run faster with the channels innermost
+            model.image_embedder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compile:
+            model.image_embedder.compile()
+            model.transformer.compile()
         self.optimizer = torch.optim.AdamW(
             self._parameter_groups(),
-            betas=(0.9, 0.99),
+            lr=recipe.learning_rate,
+            betas=(0.9, recipe.beta2),
             weight_decay=recipe.weight_decay,
             fused=True,
         )
         self.step = 0
-        self.seconds = 0.0
-        out.mkdir(parents=True, exist_ok=True)
+        self._parallel = self._joined_with_others()
 
     @property
     def averaged_model(self) -> FlowPokeTransformer:
         """The model with its weights averaged over the last steps: the one to use."""
         return cast("FlowPokeTransformer", self.averaged.module)
 
-    def _parameter_groups(self) -> list[dict]:
-        rate = self.recipe.learning_rate
-        trunk = list(self.encoder.trunk.parameters())
-        encoder = list(self.encoder.parameters())
-        join = [p for p in encoder if all(p is not t for t in trunk)]
-        rest = [p for p in self.model.parameters() if all(p is not e for e in encoder)]
-        # The transformer's own warm-up begins where the pair loss ceases to be alone.
-        return [
-            {"params": trunk, "peak": rate * self.recipe.trunk_share, "start": 0},
-            {"params": join + list(self.pair_loss.parameters()), "peak": rate, "start": 0},
-            {"params": rest, "peak": rate, "start": self.recipe.pair_steps},
-        ]
+    @property
+    def averaged_loss(self) -> TrainingLoss:
+        """What that model is measured with."""
+        loss = TrainingLoss(self.averaged_model, self.recipe)
+        loss.pair_loss = self.loss.pair_loss
+        return loss
 
     @property
-    def progress(self) -> float:
-        """Share of the run that is done, from 0 to 1."""
-        by_steps = self.step / self.recipe.steps if self.recipe.steps else 0.0
-        by_time = self.seconds / (3600 * self.recipe.hours) if self.recipe.hours else 0.0
-        return min(1.0, max(by_steps, by_time))
+    def leading(self) -> bool:
+        """Whether the pair loss is still alone."""
+        return self.loss.pair_loss is not None and self.step < self.recipe.pair_steps
 
-    @property
-    def noise(self) -> float:
-        """Standard deviation added to the targets now."""
-        last = self.recipe.sampling.noise
-        return last * (self.recipe.first_noise / last) ** max(0.0, 1 - self.progress / 0.8)
+    def train_step(self, loaded: Loaded, measured: bool = False) -> dict[str, float]:
+        """One step; the losses of this process, the gradients' norms and learning rates.
 
-    def _set_learning_rates(self) -> None:
-        decay = 0.5 * (1 + math.cos(math.pi * self.progress))
-        for group in self.optimizer.param_groups:
-            warmth = min(1.0, max(0, self.step - group["start"] + 1) / self.recipe.warm_up)
-            group["lr"] = group["peak"] * warmth * decay
+        Args:
+            measured: also how far samples are off.
 
-    def losses(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """The pair loss and, once its lead is over, the motions' negative log-likelihood."""
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        if self.step < self.recipe.pair_steps:
-            features = self.model.image_embedder(images)
-            return {"pair": self.pair_loss(features, batch.pair_pos, batch.pair_bodies)}
-        embedded = self.model.embed_image(images)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
-            mixture = self.model.query_causal(
-                batch.poke_pos, batch.poke_flow, batch.query_pos, True, embedded
-            )
-        log_prob = mixture.log_prob(batch.query_flow)
-        weight = batch.query_weight
-        return {
-            "motion": -(log_prob * weight).sum() / weight.sum(),
-            "pair": self.pair_loss(embedded.features, batch.pair_pos, batch.pair_bodies),
-        }
-
-    def train_step(self, scenes: list[Scene]) -> dict[str, float]:
-        """One step on scenes of this process; the losses' values."""
-        # Drawn from the step's own seed, so that a resumed run goes on as if never interrupted.
-        rng = np.random.default_rng((self.recipe.seed, self.rank, self.step))
-        sampling = replace(self.recipe.sampling, noise=self.noise)
-        batch = draw_batch(scenes, sampling, rng)
+        Raises:
+            NotFiniteError: the weights are left as they were.
+        """
         self._set_learning_rates()
-        losses = self.losses(batch)
-        total = losses["pair"] * self.recipe.pair_weight + losses.get("motion", 0.0)
+        if self.step == self.recipe.pair_steps:
+            self._parallel = self._joined_with_others()  # all parameters take part from now on
+        batch = loaded.batch.to(self.processes.device)
+        found = self._parallel(batch, self.leading, self.step if measured else None)
         self.optimizer.zero_grad()
-        total.backward()
-        with torch.no_grad():
-            self._apply_gradients()
-        self.step += 1
-        return {name: loss.item() for name, loss in losses.items()}
-
-    def _apply_gradients(self) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        average(p.grad for p in parameters if p.grad is not None)
-        # Group by group: the transformer's steep gradients must not silence the encoder's.
-        for group in self.optimizer.param_groups:
-            nn.utils.clip_grad_norm_(group["params"], self.recipe.clip, error_if_nonfinite=True)
+        found["loss"].backward()
+        found |= self._clip()
+        numbers = torch.stack([value.detach().double() for value in found.values()]).tolist()
+        values = dict(zip(found, numbers, strict=True))
+        if not all(map(math.isfinite, numbers)):
+            raise NotFiniteError(self._not_finite(values, loaded.names))
         self.optimizer.step()
         self.averaged.update_parameters(self.model)
+        self.step += 1
+        return values | {f"rate_{g['name']}": g["lr"] for g in self.optimizer.param_groups}
 
-    def run(self, train: list[Scene], val: list[Scene]) -> None:
-        """Train to the end, validating, logging and saving on the way and at the end."""
-        bar = tqdm(total=self.recipe.steps, initial=self.step, disable=self.rank > 0, unit=" steps")
-        with bar:
-            while self.progress < 1:
-                began = time.monotonic()
-                losses = self.train_step(train)
-                # All processes must agree on the time, or they would not stop together.
-                self.seconds += average_number(time.monotonic() - began)
-                shown = {name: f"{value:.3f}" for name, value in losses.items()}
-                bar.set_postfix(done=f"{self.progress:.1%}", **shown, refresh=False)
-                bar.update()
-                if self.step % self.recipe.validate_every == 0 or self.progress >= 1:
-                    self._report(losses, val)
-
-    def _report(self, losses: dict[str, float], val: list[Scene]) -> None:
-        began = time.monotonic()
-        measured = validate(self.averaged_model, self.pair_loss, val)
-        figures = {f"val_{name}": average_number(value) for name, value in measured.items()}
-        self.seconds += average_number(time.monotonic() - began)
-        if self.rank > 0:
-            return
-        record = {"step": self.step, "seconds": round(self.seconds), **losses, **figures}
-        with (self.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(record) + "\n")
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        tqdm.write(f"step {self.step}, {self.seconds / 60:.1f} min: {shown}")
-        self.save()
-
-    def save(self) -> None:
-        """Write ``checkpoint.pt`` to resume from and ``model.safetensors`` to use, both whole."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """All of it, to be saved. Every process must ask for it at the same time."""
+        device = self.processes.device
+        random = {"cpu": torch.get_rng_state()}
+        if device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(device)
+        pair = self.loss.pair_loss
+        return {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "pair_loss": self.pair_loss.state_dict(),
+            "pair_loss": None if pair is None else pair.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
-            "seconds": self.seconds,
+            "random": self.processes.gather(random),
             "recipe": asdict(self.recipe),
         }
-        partial = self.out / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.out / "checkpoint.pt")
-        save_checkpoint(self.model_to_ship(), self.out / "model.safetensors")
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`; random states of processes that there were not stay."""
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        if self.loss.pair_loss is not None:
+            self.loss.pair_loss.load_state_dict(state["pair_loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self._parallel = self._joined_with_others()
+        if self.processes.rank < len(state["random"]):
+            random = state["random"][self.processes.rank]
+            torch.set_rng_state(random["cpu"])
+            if "cuda" in random and self.processes.device.type == "cuda":
+                torch.cuda.set_rng_state(random["cuda"], self.processes.device)
 
     @torch.no_grad()
     def model_to_ship(self) -> FlowPokeTransformer:
-        """The averaged model in half precision: half the size, the same figures."""
-        model = deepcopy(self.averaged_model).half()
-        # The camera never moves in our scenes: let that condition mean what the other one does.
-        model.cond_emb.weight[0] = model.cond_emb.weight[1]
-        return model
+        """The averaged model, in the precision that the recipe wants."""
+        model = deepcopy(self.averaged_model)
+        return model.half() if self.recipe.half else model
 
-    def resume(self) -> None:
-        """Go on where ``checkpoint.pt`` was saved."""
-        state = torch.load(self.out / "checkpoint.pt", map_location="cpu", weights_only=True)
-        for part in ("model", "averaged", "pair_loss", "optimizer"):
-            getattr(self, part).load_state_dict(state[part])
-        self.step, self.seconds = state["step"], state["seconds"]
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        encoder = self.model.image_embedder.model
+        trunk = encoder.trunk if isinstance(encoder, EfficientNetLite0Encoder) else encoder
+        pretrained = {id(p) for p in trunk.parameters()}
+        joining = {id(p) for p in encoder.parameters()} - pretrained
+        if self.loss.pair_loss is not None:
+            joining |= {id(p) for p in self.loss.pair_loss.parameters()}
+        groups: dict[str, list[nn.Parameter]] = {"trunk": [], "join": [], "transformer": []}
+        for parameter in self.loss.parameters():
+            mine = id(parameter)
+            name = "trunk" if mine in pretrained else "join" if mine in joining else "transformer"
+            groups[name] += [parameter] if parameter.requires_grad else []
+        return [{"name": n, "params": params} for n, params in groups.items() if params]
+
+    def _set_learning_rates(self) -> None:
+        lead = self.recipe.pair_steps if self.loss.pair_loss is not None else 0
+        for group in self.optimizer.param_groups:
+            share = self.recipe.trunk_share if group["name"] == "trunk" else 1.0
+            # The transformer's own warm-up begins where the pair loss ceases to be alone.
+            start = lead if group["name"] == "transformer" else 0
+            group["lr"] = self.recipe.rate_at(self.step, share, start)
+
+    def _clip(self) -> dict[str, Float[Tensor, ""]]:
+        """Cut the gradients off at the longest allowed; their norms before."""
+        groups = {group["name"]: group["params"] for group in self.optimizer.param_groups}
+        if not self.recipe.clip_by_group:
+            groups = {"all": [p for params in groups.values() for p in params]}
+        return {
+            f"gradient_{name}": nn.utils.clip_grad_norm_(params, self.recipe.clip)
+            for name, params in groups.items()
+        }
+
+    def _joined_with_others(self) -> nn.Module:
+        if self.processes.count == 1:
+            return self.loss
+        return DistributedDataParallel(
+            self.loss,
+            gradient_as_bucket_view=True,
+            find_unused_parameters=self.leading,
+        )
+
+    def _not_finite(self, values: dict[str, float], names: list[str]) -> str:
+        wrong = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        where = [
+            name
+            for name, p in self.loss.named_parameters()
+            if p.grad is not None and not bool(p.grad.isfinite().all())
+        ]
+        return (
+            f"step {self.step}: {', '.join(wrong)}; gradients are not finite in {len(where)} "
+            f"parameters ({', '.join(where[:3])} …); samples: {', '.join(names)}"
+        )

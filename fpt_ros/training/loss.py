@@ -1,0 +1,96 @@
+"""The loss of a step: negative log-likelihood under the query-causal mask, and the pair loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.training.pair_loss import PairLoss
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
+
+    from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture
+    from fpt_ros.training.recipes import Recipe
+    from fpt_ros.training.sampling import Batch
+
+PCK = (0.1, 0.01, 0.001)
+"""A sampled flow is right where it errs by less than this, in image sides."""
+
+
+def to_model(images: UInt8[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
+    """Pictures as the model takes them, in [-1, 1], laid out as convolutions like them."""
+    return (images.float() / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
+
+
+class TrainingLoss(nn.Module):
+    """A model and what it is trained with, as one module: what is optimised, and its loss.
+
+    Sums are divided by how many they are made of, never by sums of weights. So the mean of the
+    gradients of several batches is the gradient of their union.
+    """
+
+    def __init__(self, model: FlowPokeTransformer, recipe: Recipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        encoder = model.image_embedder.model
+        self.convolutional = isinstance(encoder, EfficientNetLite0Encoder)
+        self.pair_loss: PairLoss | None = None
+        if isinstance(encoder, EfficientNetLite0Encoder) and recipe.pair_weight > 0:
+            self.pair_loss = PairLoss(encoder.pair_channels)
+
+    def forward(
+        self, batch: Batch, lead: bool = False, seed: int | None = None
+    ) -> dict[str, Float[Tensor, ""]]:
+        """`loss`, to be minimised, and its parts `nll` and `pair`.
+
+        Args:
+            lead: the pair loss alone.
+            seed: also measure samples drawn with it, see `motion_errors`.
+        """
+        if lead and self.pair_loss is not None:
+            with self._autocast(encoder=True):
+                features = self.model.image_embedder(to_model(batch.images)).float()
+            pair = self.pair_loss(features, batch.pair_pos, batch.pair_bodies)
+            return {"loss": pair * self.recipe.pair_weight, "pair": pair}
+        embedded, mixture = self.predict(batch, to_model(batch.images))
+        log_prob = mixture.log_prob(batch.query_flow + batch.query_noise)
+        found = {"nll": -(log_prob * batch.query_weight).sum() / log_prob.numel()}
+        found["loss"] = found["nll"]
+        if self.pair_loss is not None:
+            found["pair"] = self.pair_loss(embedded.features, batch.pair_pos, batch.pair_bodies)
+            found["loss"] = found["loss"] + found["pair"] * self.recipe.pair_weight
+        if seed is not None:
+            found |= motion_errors(mixture, batch.query_flow, seed)
+        return found
+
+    def predict(
+        self, batch: Batch, images: Float[Tensor, "b 3 s s"]
+    ) -> tuple[EmbeddedImage, MotionMixture]:
+        """The batch's questions about `images`: mixtures [m, L, n]."""
+        with self._autocast(encoder=True):
+            embedded = self.model.embed_image(images)
+        with self._autocast(encoder=False):
+            mixture = self.model.query_causal(
+                batch.poke_pos, batch.poke_flow, batch.query_pos, batch.camera_static, embedded
+            )
+        return embedded, mixture
+
+    def _autocast(self, encoder: bool) -> torch.autocast:
+        device = self.model.device.type
+        slower = encoder and self.convolutional and device == "cpu"
+        return torch.autocast(device, torch.bfloat16, enabled=self.recipe.bfloat16 and not slower)
+
+
+@torch.no_grad()
+def motion_errors(
+    mixture: MotionMixture, flow: Float[Tensor, "m L n 2"], seed: int
+) -> dict[str, Float[Tensor, ""]]:
+    """How far a sample of each point's distribution is off: EPE, and PCK at each distance."""
+    generator = torch.Generator().manual_seed(seed)
+    off = (mixture.sample(1, generator)[0] - flow).norm(dim=-1)
+    return {"epe": off.mean()} | {f"pck_{d}": (off < d).double().mean() for d in PCK}

@@ -1,0 +1,90 @@
+"""What a training starts from: a checkpoint, or a pretrained encoder, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint
+from fpt_ros.model.dinov2 import DinoV2Encoder
+from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.training.warm_start import warm_start
+
+DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2/{folder}/{file}_pretrain.pth"
+ENCODER_WEIGHTS = "auto, none, imagenet, dinov2 or a .pth file"
+
+
+class StartError(ValueError):
+    """Weights to start from that cannot be had or do not fit."""
+
+
+def start_from_checkpoint(source: str, allow_download: bool) -> FlowPokeTransformer:
+    """Any checkpoint's model, in float32; it keeps its licence.
+
+    Raises:
+        CheckpointError: it cannot be had.
+    """
+    model = load_checkpoint(source, "cpu", "float32", allow_download)
+    if model.provenance is not None:
+        model.config = replace(model.config, license=model.provenance.license)
+    return model
+
+
+def start_from_encoder(config: ModelConfig, weights: str) -> FlowPokeTransformer:
+    """A new model whose encoder alone is pretrained.
+
+    Args:
+        weights: `none`; `imagenet`, for the small encoder; `dinov2`, its published weights, from
+            torch hub's cache or downloaded; a file with those; `auto`: the one that fits.
+
+    Raises:
+        StartError: weights that cannot be had or do not fit the encoder.
+    """
+    model = FlowPokeTransformer(config)
+    encoder = model.image_embedder.model
+    small = isinstance(encoder, EfficientNetLite0Encoder)
+    if weights == "auto":
+        weights = "imagenet" if small else "dinov2"
+    if weights == "none":
+        return model
+    if isinstance(encoder, EfficientNetLite0Encoder):
+        if weights != "imagenet":
+            raise StartError(
+                f"encoder_weights is {weights}: {config.encoder} takes imagenet or none"
+            )
+        warm_start(encoder.trunk)
+        return model
+    if weights == "imagenet":
+        raise StartError(f"encoder_weights is imagenet: {config.encoder} takes dinov2 or a file")
+    where, state = _dinov2_weights(config.encoder, weights)
+    _fill(encoder, where, state)
+    return model
+
+
+def _dinov2_weights(encoder: str, weights: str) -> tuple[str, dict[str, torch.Tensor]]:
+    try:
+        if weights != "dinov2":
+            return weights, torch.load(Path(weights), map_location="cpu", weights_only=True)
+        # dinov2_vitb14_reg lies as dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth
+        folder = encoder.removesuffix("_reg")
+        file = f"{folder}_reg4" if encoder.endswith("_reg") else folder
+        url = DINOV2_URL.format(folder=folder, file=file)
+        state = torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True)
+        return url, state
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise StartError(
+            f"encoder_weights is {weights}: {error}. Name a file that holds them, or none"
+        ) from error
+
+
+def _fill(encoder: DinoV2Encoder, where: str, state: dict[str, torch.Tensor]) -> None:
+    wanted = encoder.state_dict()
+    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    common = sorted(wanted.keys() & state.keys())
+    other = [name for name in common if state[name].shape != wanted[name].shape]
+    for text, names in ("lacks", missing), ("has unknown", unknown), ("has other shapes of", other):
+        if names:
+            raise StartError(f"{where} {text} {', '.join(names[:3])}: not this encoder's weights")
+    encoder.load_state_dict(state)
