@@ -45,9 +45,9 @@ def make_split(
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: must be one of {', '.join(SPLITS)}")
-    for name, value, least in (("clips", clips, 1), ("size", size, 32), ("frames", frames, 2)):
-        if value < least:
-            raise ValueError(f"{name} is {value}: must be at least {least}")
+    _check(
+        clips=(clips, 1), size=(size, 32), frames=(frames, 2), seed=(seed, 0), workers=(workers, 1)
+    )
     folder = out / split
     settle(folder, {"seed": seed, "size": size, "frames": frames, "clips": clips})
     remove_unfinished(folder)
@@ -57,6 +57,13 @@ def make_split(
     missing = [(n, wanted) for n, wanted in shards if not shard_path(folder, n).exists()]
     work = jobs.Work(make_shard, folder=folder, split=split, seed=seed, size=size, frames=frames)
     return jobs.run_jobs(work, missing, workers, ray)
+
+
+def _check(**least: tuple[int, int]) -> None:
+    """ValueError for a number below its least value."""
+    for name, (value, smallest) in least.items():
+        if value < smallest:
+            raise ValueError(f"{name} is {value}: must be at least {smallest}")
 
 
 def make_shard(
