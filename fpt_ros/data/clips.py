@@ -119,6 +119,9 @@ def parse_tracks(
 ) -> tuple[Float32[np.ndarray, "t n 2"], Bool[np.ndarray, "t n"]]:
     """Tracks and visibility of a sample, without decoding its video; SampleError as above."""
     key = sample["__key__"]
+    missing = [name for name in ("tracks.npy", "visibility.npy") if name not in sample]
+    if missing:
+        raise SampleError(f"sample {key!r} lacks {', '.join(missing)}")
     tracks = _read(key, "tracks.npy", _read_array, sample["tracks.npy"])
     visibility = _read(key, "visibility.npy", _read_array, sample["visibility.npy"])
     if tracks.ndim != 3 or tracks.shape[2] != 2 or not np.issubdtype(tracks.dtype, np.floating):

@@ -73,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate, print the tables and write everything to `--out`."""
+    for name, least in (("cases", 1), ("skip", 1), ("noise", 0)):
+        value = getattr(options, name)
+        if value is not None and not value >= least:
+            raise ValueError(f"--{name} is {value}: must be at least {least}")
     known = find_shards([path.resolve() for path in options.choose_on])
     sets = {
         name: shards

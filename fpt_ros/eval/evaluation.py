@@ -12,8 +12,6 @@ from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.threshold import found_moving
 
 if TYPE_CHECKING:
-    from jaxtyping import Int
-
     from fpt_ros.eval.baselines import Baseline
     from fpt_ros.eval.cases import Cases
     from fpt_ros.eval.choices import Choices
@@ -70,20 +68,28 @@ def judge(
 def judge_shuffled(
     name: str, model: FlowPokeTransformer, cases: Cases, choices: Choices
 ) -> dict | None:
-    """The same for one poke and another case's picture; nothing where there is one picture only."""
-    if len(cases) < 2:
+    """The same for one poke and another clip's picture; nothing where there is one clip only."""
+    others = other_clips([case.key for case in cases.each])
+    if others is None:
         return None
-    images = [cases.each[i].image for i in other_pictures(len(cases))]
+    images = [cases.each[i].image for i in others]
     wrong = predict(model, cases, images=images, title=f"{name}, pictures shuffled")[1]
     return judge(model, cases, wrong, choices)
 
 
-def other_pictures(count: int) -> Int[np.ndarray, "c"]:
-    """For each case the index of another one, half the set away.
+def other_clips(clips: list[str]) -> list[int] | None:
+    """For each case, given its clip, the index of another clip's, about half the set away.
 
     Clips of one scene stand next to each other, so this exchanges pictures between scenes.
     """
-    return np.roll(np.arange(count), count // 2)
+    count = len(clips)
+    if len(set(clips)) < 2:
+        return None
+    away = [(number + count // 2) % count for number in range(count)]
+    return [
+        next(i % count for i in range(start, start + count) if clips[i % count] != clips[number])
+        for number, start in enumerate(away)
+    ]
 
 
 def judge_baseline(cases: Cases, baseline: Baseline) -> dict[str, float]:

@@ -168,6 +168,4 @@ def _why_none(clips: list[ClipStarts], skip: int) -> str:
         return f"no clip has a frame {skip} after another; the longest has {longest}: {fits}"
     if not any(clip.tracked for clip in readable):
         return f"no frame with a target {skip} on has {FEWEST_TRACKS} visible tracks to start from"
-    return (
-        f"no point of any clip moves by more than {MOVING} of the picture's side in {skip} frames"
-    )
+    return f"no point moves by more than {MOVING} of the picture's side within {skip} frames"

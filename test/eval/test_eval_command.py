@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from squares import write_squares
+
+from fpt_ros.data.moments import read_moment
+from fpt_ros.data.shards import find_shards, read_samples
+from fpt_ros.eval.__main__ import main
+from fpt_ros.eval.cases import Cases
+from fpt_ros.eval.choices import choose
+from fpt_ros.eval.evaluation import evaluate, judge, other_clips
+from fpt_ros.eval.predictions import Predictions, predict
+from fpt_ros.eval.reading import read_cases
+from fpt_ros.eval.threshold import best_motion_threshold, choose_motion_threshold
+from fpt_ros.eval.threshold import main as threshold_main
+from fpt_ros.model import load_checkpoint, save_checkpoint
+
+PLOTS = ("bars", "contact_sheet", "coverage", "distance", "pck", "uncertainty")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Three sets: to choose on, with bodies, without."""
+    folder = tmp_path_factory.mktemp("data")
+    write_squares(folder / "val", clips=6, seed=1)
+    write_squares(folder / "known", clips=5, seed=2)
+    write_squares(folder / "tracked", clips=2, seed=3, bodies=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(data, tiny_checkpoint, tmp_path_factory):
+    out = tmp_path_factory.mktemp("figures")
+    main([
+        str(data), "--choose-on", str(data / "val"), "--checkpoint", str(tiny_checkpoint),
+        "--out", str(out), "--cases", "8", "--device", "cpu",
+    ])  # fmt: skip
+    return out
+
+
+def test_figures_of_every_set_but_that_for_choosing(evaluated):
+    record = json.loads((evaluated / "figures.json").read_text())
+    assert list(record["sets"]) == ["known", "tracked"]
+    known, tracked = record["sets"].values()
+    assert known["cases"] == 5 and known["clips"] == 5 and known["skip"] == 1
+    for condition in ("no_poke", "one_poke", "four_pokes", "shuffled"):
+        found = known[condition]
+        assert np.isfinite([found["same_body"], found["static"], found["nll"]]).all()
+        assert 0 <= found["coverage"]["moving"]["90%"] <= 1
+        assert found["epe_best_of_5"] < found["epe_sample"]
+        assert found["pck_0.001"] <= found["pck_0.01"] <= found["pck_0.1"]
+    assert set(known["baselines"]) == {
+        "nothing moves", "all moves like the poke", "poke fading with distance",
+    }  # fmt: skip
+    assert known["baselines"]["nothing moves"]["static"] == 0
+    # Without bodies there is no poked body to speak of.
+    assert tracked["one_poke"]["same_body"] is None
+    assert tracked["one_poke"]["coverage"]["same_body"]["50%"] is None
+    assert tracked["one_poke"]["mean"] > 0
+    assert record["choices"]["estimate"] in ("mean", "likeliest")
+    assert record["checkpoint"]["sha256"]
+
+
+def test_the_tables_say_what_the_figures_say(evaluated, capsys):
+    record = json.loads((evaluated / "figures.json").read_text())
+    text = (evaluated / "tables.md").read_text()
+    known = record["sets"]["known"]
+    assert f"**{known['one_poke']['mean']:.2%}**" in text
+    assert f"**{known['one_poke']['iou']:.3f}**" in text
+    assert f"**{known['one_poke']['nll']:.2f}**" in text
+    assert text.count("| known") == text.count("| tracked") == 4
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_plots_show_something(evaluated, name):
+    picture = cv2.imread(str(evaluated / f"{name}.png"))
+    assert picture is not None and picture.std() > 10
+
+
+def test_what_is_missing_or_wrong_is_said(data, tiny_checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    common = ["--checkpoint", str(tiny_checkpoint), "--out", str(out), "--device", "cpu"]
+    with pytest.raises(SystemExit):
+        main([str(data / "known"), *common])
+    assert "--choose-on" in capsys.readouterr().err
+    known, val = str(data / "known"), str(data / "val")
+    for arguments, expected in (
+        ([known, "--choose-on", str(data / "gone")], "gone: no such shard"),
+        ([known, "--choose-on", known], "--choose-on holds all that should be judged"),
+        ([known, "--choose-on", val, "--skip", "9"], "--skip 3 at most fits"),
+        ([known, "--choose-on", val, "--cases", "0"], "--cases is 0: must be at least 1"),
+        ([known, "--choose-on", val, "--skip", "0"], "--skip is 0: must be at least 1"),
+        ([known, "--choose-on", val, "--noise", "-1"], "--noise is -1.0: must be at least 0"),
+    ):
+        with pytest.raises(SystemExit, match=expected):
+            main([*arguments, *common])
+    assert not out.exists()
+
+
+def test_pictures_are_exchanged_between_scenes():
+    """Clips of a scene stand next to each other; cases of a clip too."""
+    clips = [f"scene {scene}, clip {clip}" for scene in "abcd" for clip in range(3) for _ in "12"]
+    scenes = [clip[:7] for clip in clips]
+    others = other_clips(clips)
+    assert sorted(others) == list(range(24))
+    assert all(scenes[i] != scenes[other] for i, other in enumerate(others))
+    uneven = ["a", "a", "a", "b"]
+    assert all(uneven[i] != uneven[other] for i, other in enumerate(other_clips(uneven)))
+    assert other_clips(["a", "a"]) is None
+
+
+def test_a_model_is_shown_the_pictures_of_others(model, cases):
+    cases = Cases(cases.each[:6])
+    choices = choose(cases, predict(model, cases)[1])
+    found = evaluate("squares", model, cases, 1, choices).figures
+    own = [case.image for case in cases.each]
+    wrong = [own[i] for i in other_clips([case.key for case in cases.each])]
+    expected = judge(model, cases, predict(model, cases, images=wrong)[1], choices)
+    assert found["shuffled"]["nll"] == expected["nll"] != found["one_poke"]["nll"]
+
+
+def truth(cases, predicted: Predictions) -> Predictions:
+    """As if the model knew."""
+    return replace(
+        predicted,
+        mean=cases.flow,
+        moves=cases.moving.astype(float),
+        # A poke also changes what is known of points that stay.
+        divergence=np.where(cases.moving, 2.0, 3.0),
+    )
+
+
+def test_knowing_the_truth_gives_perfect_figures(model, cases):
+    known = truth(cases, predict(model, cases)[1])
+    choices = choose(cases, known)
+    threshold = best_motion_threshold(cases, known)
+    assert choices.estimate == "mean" and threshold == 1.95
+    config = model.config
+    try:
+        model.config = replace(config, motion_threshold=threshold)
+        figures = judge(model, cases, known, choices)
+    finally:
+        model.config = config
+    assert figures["mean"] == figures["epe_mean"] == 0
+    assert figures["iou"] == 1 and figures["divergence_iou"] < 1
+
+
+def test_a_checkpoint_gets_the_threshold_that_suits_the_clips(model, data, tmp_path):
+    source, found = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_checkpoint(model, source)
+    threshold_main([
+        "--choose-on", str(data / "val"), "--checkpoint", str(source), "--out", str(found),
+        "--device", "cpu",
+    ])  # fmt: skip
+    chosen = load_checkpoint(found, device="cpu").config
+    assert replace(chosen, motion_threshold=model.config.motion_threshold) == model.config
+    cases, _ = read_cases("choose-on", find_shards([data / "val"]), None, 300)
+    assert chosen.motion_threshold == best_motion_threshold(cases, predict(model, cases)[1])
+    assert found.stat().st_size == source.stat().st_size
+
+
+def test_half_precision_stays_half_precision(model, data, tmp_path):
+    source, found = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    half = load_checkpoint(_saved(model, tmp_path / "full.safetensors"), "cpu", "float16")
+    save_checkpoint(half, source)
+    threshold_main(
+        ["--choose-on", str(data / "val"), "--checkpoint", str(source), "--out", str(found)]
+    )
+    assert abs(found.stat().st_size - source.stat().st_size) < 100
+
+
+def _saved(model, path: Path) -> Path:
+    save_checkpoint(model, path)
+    return path
+
+
+def test_a_threshold_from_moments(model, shard):
+    moments = [read_moment(sample, 1, [1, 2, -1]) for sample in read_samples(shard)]
+    found = choose_motion_threshold(model, moments)
+    assert 0 <= found <= 3 and found == choose_motion_threshold(model, moments)
+    still = [replace(moment, flows=np.zeros_like(moment.flows)) for moment in moments]
+    with pytest.raises(ValueError, match="nothing moves in 12 moments"):
+        choose_motion_threshold(model, still)
