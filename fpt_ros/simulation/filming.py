@@ -25,7 +25,7 @@ UNIFORM, ON_BODIES = 64, 100
 """Tracks that begin in each frame: anywhere in the picture, and on bodies that can move."""
 ATTEMPTS = 12
 """Events proposed for one step of the chain."""
-SMALLEST_SHARE, LARGEST_SHARE = 0.01, 0.75
+SMALLEST_SHARE, LARGEST_SHARE = 0.007, 0.75
 """A frame needs at least this share of its pixels on the bodies that matter, and at most that on
 one of them."""
 RATE = 3

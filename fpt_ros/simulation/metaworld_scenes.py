@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import cast
 
 import mujoco
@@ -26,18 +26,22 @@ from fpt_ros.simulation.viewpoint import Viewpoint
 CLIPS = 5
 """Clips of one roll-out, each with another time, camera, colours and light."""
 ATTEMPTS = 20
+CACHED = 10
+"""Tasks kept in memory, 60 MB each; to construct one takes half a second."""
 LONGEST_ROLLOUT = 200
 DT_STEPS = (4, 36)
 ARM_JOINTS = {*(f"right_j{i}" for i in range(7)), "r_close", "l_close"}
-KINDS = {"expert": 0.45, "arm": 0.15, "kinematic": 0.40}
-"""How often each kind of event is proposed."""
+INTACT = {"expert": 0.88, "arm": 0.05, "kinematic": 0.07}
+DISTURBED = {"arm": 0.3, "kinematic": 0.7}
+"""How often each kind of event is proposed while all is as the expert left it, and once an object
+was moved by no one or the arm alone."""
 
 
 def all_tasks() -> list[str]:
     return sorted(ALL_V3_ENVIRONMENTS)
 
 
-@cache
+@lru_cache(CACHED)
 def pristine(task: str) -> SawyerXYZEnv:
     return ALL_V3_ENVIRONMENTS[task]()
 
@@ -110,12 +114,12 @@ def roll_out(task: str, rng: np.random.Generator) -> Rollout:
 
 
 def choose_time(rollout: Rollout, rng: np.random.Generator) -> int:
-    """A step of the roll-out; mostly one shortly before the expert moves an object."""
+    """A step of the roll-out; mostly one some time before the expert moves an object."""
     travel = rollout.object_travel()
-    busy = np.flatnonzero(travel > 0.01)
+    busy, latest = np.flatnonzero(travel > 0.01), len(rollout.qpos) - DT_STEPS[1]
     if len(busy) and rng.random() < 0.7:
-        return int(rng.choice(busy))
-    return int(rng.integers(0, len(rollout.qpos) - DT_STEPS[0]))
+        return int(max(rng.choice(busy) - rng.integers(0, 2 * DT_STEPS[1]), 0))
+    return int(rng.integers(0, max(latest, 1)))
 
 
 @dataclass(frozen=True)
@@ -139,29 +143,36 @@ class MetaworldStage:
     def begin(self, rng: np.random.Generator) -> RolledState:
         """Mostly shortly before the expert moves an object; objects may first be put elsewhere."""
         step = choose_time(self.rollout, rng)
-        if self.objects and rng.random() < 0.3:
+        if self.objects and rng.random() < 0.25:
             joint = int(rng.choice(self.objects))
             qpos = events.moved_pose(self.model, self.rollout.qpos[step], joint, rng)
             return self._state(qpos, step, intact=False)
         return self._state(self.rollout.qpos[step], step, intact=True)
 
     def viewpoint(self, data: mujoco.MjData, rng: np.random.Generator) -> Viewpoint:
+        """Towards somewhere between the hand and one of the objects; often near enough to show a
+        small object large."""
+        hand = data.body("hand").xpos
+        body = int(self.model.jnt_bodyid[rng.choice(self.objects)]) if self.objects else 0
+        way = data.xipos[body] - hand if body else np.zeros(3)
+        fovy, distance = rng.uniform(35, 60), rng.uniform(0.3, 1.1)
+        if body and rng.random() < 0.7:
+            width = 2 * size_of(self.model, body) / rng.uniform(0.15, 0.6)
+            distance = np.clip(0.5 * width / np.tan(np.radians(fovy) / 2), 0.25, 1.1)
         return Viewpoint(
-            interesting_place(self.rollout, data, rng) + rng.normal(0, 0.06, 3),
+            hand + rng.uniform(0.5, 1.0) * way + distance * rng.normal(0, 0.08, 3),
             azimuth=rng.uniform(0, 360),
             elevation=rng.uniform(14, 62),
-            distance=rng.uniform(0.3, 1.1),
-            fovy=rng.uniform(35, 60),
+            distance=float(distance),
+            fovy=fovy,
             roll=rng.normal(0, 3),
         )
 
     def propose(self, state: State, rng: np.random.Generator) -> Event | None:
         assert isinstance(state, RolledState)
-        kinds = dict(KINDS)
+        kinds = dict(INTACT if state.intact else DISTURBED)
         if not self.objects:
             del kinds["kinematic"]
-        if not state.intact:
-            del kinds["expert"]
         chances = np.array(list(kinds.values()))
         kind = str(rng.choice(list(kinds), p=chances / chances.sum()))
         if kind == "kinematic":
@@ -178,7 +189,9 @@ class MetaworldStage:
         if kind == "arm" and rng.random() < 0.5:
             steps = -steps
         later = state.step + steps
-        if not 0 <= later < len(self.rollout.qpos):
+        if later >= len(self.rollout.qpos):
+            later = state.step - steps  # backwards, as training plays all clips now and then
+        if later < 0:
             return None
         dt = abs(steps) * self.rollout.seconds_per_step
         if kind == "expert":
@@ -193,16 +206,10 @@ class MetaworldStage:
         return RolledState(qpos.copy(), np.zeros(self.model.nv), change, step, intact)
 
 
-def interesting_place(
-    rollout: Rollout, data: mujoco.MjData, rng: np.random.Generator
-) -> np.ndarray:
-    """Somewhere between the hand and one of the objects, where the camera shall look."""
-    hand = data.body("hand").xpos
-    joints = rollout.joints(of_arm=False)
-    if not joints:
-        return hand.copy()
-    body = rollout.model.jnt_bodyid[rng.choice(joints)]
-    return hand + rng.uniform(0.5, 1.0) * (data.xipos[body] - hand)
+def size_of(model: mujoco.MjModel, body: int) -> float:
+    """Metres from the middle to the end of the largest geom of a body's rigid group."""
+    group = model.body_weldid[model.geom_bodyid] == model.body_weldid[body]
+    return float(model.geom_rbound[group].max(initial=0.02))
 
 
 def clips(

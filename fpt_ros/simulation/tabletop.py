@@ -30,7 +30,8 @@ HEIGHT = 2.2
 
 @dataclass(frozen=True)
 class TabletopScene:
-    """A compiled scene: its things' names and places on the table, and the joints that move.
+    """A compiled scene: its things' names, their places on the table, how much room each takes
+    (radius), and the joints that move.
 
     dropped: free joints of things that lie on, or in, what stands at a place; half their height.
     """
@@ -38,6 +39,7 @@ class TabletopScene:
     model: mujoco.MjModel
     names: str
     places: np.ndarray
+    radii: np.ndarray
     joints: list[int]
     dropped: dict[int, tuple[np.ndarray, float]]
 
@@ -72,12 +74,12 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
             body.pos = [0, 0, HEIGHT + 1 + number]
         elif place := free_place(taken, 0.1, rng):
             names += add_pile(spec, place, materials, rng)
-    places = np.array([(x, y) for x, y, _ in taken])
+    places, radii = np.array(taken)[:, :2], np.array(taken)[:, 2]
     model = spec.compile()
     loose = model.jnt_type == FREE_JOINT
     joints = np.flatnonzero(~loose if unseen else np.ones_like(loose))
     by_joint = {int(model.body(name).jntadr[0]): where for name, where in dropped.items()}
-    return TabletopScene(model, "+".join(names), places, joints.tolist(), by_joint)
+    return TabletopScene(model, "+".join(names), places, radii, joints.tolist(), by_joint)
 
 
 def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
@@ -108,16 +110,22 @@ def drop(scene: TabletopScene, qpos: np.ndarray, rng: np.random.Generator) -> np
 
 
 def random_viewpoint(scene: TabletopScene, rng: np.random.Generator) -> Viewpoint:
-    """From the front half, looking at one of the things or at their middle."""
-    thing = scene.places[rng.integers(len(scene.places))]
-    middle = scene.places.mean(0)
-    place = thing + rng.uniform(0, 0.7) * (middle - thing) + rng.normal(0, 0.04, 2)
+    """From the front half, looking at one of the things or towards their middle; half of the time
+    as near as shows the thing large."""
+    thing, middle = int(rng.integers(len(scene.places))), scene.places.mean(0)
+    towards = rng.uniform(0, 0.7) * (middle - scene.places[thing])
+    fovy, distance = rng.uniform(35, 60), rng.uniform(0.35, 1.0)
+    if rng.random() < 0.5:
+        towards *= 0.3
+        width = 2 * scene.radii[thing] / rng.uniform(0.5, 1.1)
+        distance = np.clip(0.5 * width / np.tan(np.radians(fovy) / 2), 0.3, 1.0)
+    place = scene.places[thing] + towards + rng.normal(0, 0.04, 2)
     return Viewpoint(
         np.array([*place, rng.uniform(0.0, 0.12 if rng.random() < 0.7 else 0.35)]),
         azimuth=90 + rng.uniform(-65, 65),
         elevation=rng.uniform(12, 65),
-        distance=rng.uniform(0.35, 1.0),
-        fovy=rng.uniform(35, 60),
+        distance=float(distance),
+        fovy=fovy,
         roll=rng.normal(0, 3),
     )
 

@@ -58,20 +58,26 @@ def knob(
 
 
 def dial(spot: Spot) -> None:
-    """A large disc on a stand, upright or leaning back, with a peg away from its middle."""
-    r, thick, h = spot.uniform(0.04, 0.09), spot.uniform(0.006, 0.02), spot.uniform(0.0, 0.08)
-    z = h + r + 0.01
-    spot.part(BOX, [0.4 * r, 0.015, 0.5 * z], (0, 0.012, 0.5 * z))
-    spot.part(BOX, [0.8 * r, 0.04, 0.006], (0, 0.012, 0.006))
-    body = spot.moving(HINGE, Y, (-2.6, 2.6), (0, -0.004, z))
-    spot.part(CYLINDER, [r, thick], (0, -thick, 0), 1, body, "mechanism", FORWARD)
+    """A large disc, upright on a stand or lying, with a bar on it or a peg away from its middle."""
+    r, thick = spot.uniform(0.04, 0.09), spot.uniform(0.006, 0.025)
+    flat = spot.chance(0.45)
+    if flat:
+        z, out, axis, euler = spot.uniform(0.004, 0.03), np.array([0, 0, 1.0]), Z, (0.0, 0.0, 0.0)
+        spot.part(CYLINDER, [spot.uniform(0.7, 1.2) * r, 0.5 * z], (0, 0, 0.5 * z))
+    else:
+        z, out, axis, euler = spot.uniform(r, r + 0.09), np.array([0, -1.0, 0]), Y, FORWARD
+        spot.part(BOX, [0.4 * r, 0.015, 0.5 * z], (0, 0.018, 0.5 * z))
+        spot.part(BOX, [0.8 * r, 0.04, 0.006], (0, 0.018, 0.006))
+    body = spot.moving(HINGE, axis, (-2.6, 2.6), (0, 0, z))
+    spot.part(CYLINDER, [r, thick], tuple(thick * out), 1, body, "mechanism", euler)
     peg = spot.uniform(0.008, 0.02)
-    if spot.chance(0.7):
-        at = (0.7 * r, -2 * thick - peg, 0)
-        spot.part(CYLINDER, [0.6 * peg, peg], at, 2, body, "mechanism", FORWARD)
     if spot.chance(0.5):
-        bar = [0.9 * r, 0.004, 0.12 * r]
-        spot.part(BOX, bar, (0, -2 * thick - 0.003, 0), 2, body, "mechanism")
+        at = (2 * thick + peg) * out + [0.7 * r, 0, 0]
+        spot.part(CYLINDER, [0.6 * peg, peg], tuple(at), 2, body, "mechanism", euler)
+    if spot.chance(0.7):
+        wide, high = spot.uniform(0.08, 0.2) * r, spot.uniform(0.003, 0.02)
+        size = [spot.uniform(0.5, 0.95) * r, wide, high] if flat else [0.9 * r, high, wide]
+        spot.part(BOX, size, tuple((2 * thick + high) * out), 2, body, "mechanism")
 
 
 def faucet(spot: Spot) -> None:
@@ -89,7 +95,7 @@ def faucet(spot: Spot) -> None:
     axis = Z if upright else (X if spot.chance(0.5) else Y)
     body = spot.moving(HINGE, axis, (-1.6, 1.6) if upright else (-1.0, 1.0), (0, 0, 2 * h))
     spot.part(CYLINDER, [1.15 * r, 0.012], (0, 0, 0.012), 1, body, "mechanism")
-    long, thick = spot.uniform(0.03, 0.09), spot.uniform(0.005, 0.011)
+    long, thick = spot.uniform(0.03, 0.12), spot.uniform(0.005, 0.017)
     ends = [(1, 0)] if spot.chance(0.5) else [(1, 0), (-1, 0)]
     ends = [(1, 0), (-1, 0), (0, 1), (0, -1)] if spot.chance(0.2) else ends
     rise = spot.uniform(0, 0.02)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import mujoco
     from jaxtyping import Bool, Float
 
-SLOWEST, FASTEST = 0.005, 0.15
+SLOWEST, FASTEST = 0.006, 0.2
 """A moving camera's steps shift the picture by about so much, in image sides."""
 SHAKE = 0.01
 """Most that a hand's shake shifts the picture."""
