@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fpt_ros.eval.cases import POKES, Cases
 from fpt_ros.eval.figures import distribution_figures, flow_errors, mean, mean_iou, pck
 from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.threshold import found_moving
 
 if TYPE_CHECKING:
     from fpt_ros.eval.baselines import Baseline
-    from fpt_ros.eval.cases import Cases
     from fpt_ros.eval.choices import Choices
     from fpt_ros.model import FlowPokeTransformer
-
-PREDICTED = {"no_poke": 0, "one_poke": 1, "four_pokes": 4}
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def evaluate(
     name: str, model: FlowPokeTransformer, cases: Cases, skip: int, choices: Choices
 ) -> Evaluation:
     """The figures of one set, with each number of pokes, wrong pictures, and of the baselines."""
-    found = predict(model, cases, tuple(PREDICTED.values()), title=name)
+    found = predict(model, cases, (0, 1, POKES), title=name)
     figures = {
         "cases": len(cases),
         "clips": len({case.key for case in cases.each}),
@@ -41,10 +39,9 @@ def evaluate(
         "skip": skip,
         "moving_cameras": float(np.mean([not case.camera_static for case in cases.each])),
         "bodies_known": bool(cases.same_body.any()),
-        **{
-            condition: judge(model, cases, found[number], choices)
-            for condition, number in PREDICTED.items()
-        },
+        "no_poke": judge_distribution(cases, found[0], choices),
+        "one_poke": judge(model, cases, found[1], choices),
+        "four_pokes": judge(model, cases, found[POKES], choices),
         "shuffled": judge_shuffled(name, model, cases, choices),
         "baselines": {b.name: judge_baseline(cases, b) for b in choices.baselines},
         "disc_iou": mean_iou(cases, cases.distance < choices.disc),
@@ -52,16 +49,23 @@ def evaluate(
     return Evaluation(cases, found[1], figures)
 
 
+def judge_distribution(cases: Cases, predicted: Predictions, choices: Choices) -> dict:
+    """Errors and distribution of some predictions."""
+    return {
+        **flow_errors(cases, getattr(predicted, choices.estimate)),
+        **distribution_figures(cases, predicted),
+    }
+
+
 def judge(
     model: FlowPokeTransformer, cases: Cases, predicted: Predictions, choices: Choices
 ) -> dict:
-    """Errors, moving part and distribution of some predictions."""
-    part = found_moving(predicted, model.config.motion_threshold)
+    """The same, and the moving part: of predictions with pokes."""
+    alone = predicted.divergence > choices.divergence_threshold
     return {
-        **flow_errors(cases, getattr(predicted, choices.estimate)),
-        "iou": mean_iou(cases, part),
-        "divergence_iou": mean_iou(cases, predicted.divergence > choices.divergence_threshold),
-        **distribution_figures(cases, predicted),
+        **judge_distribution(cases, predicted, choices),
+        "iou": mean_iou(cases, found_moving(predicted, model.config.motion_threshold)),
+        "divergence_iou": mean_iou(cases, alone),
     }
 
 

@@ -28,10 +28,10 @@ def case_means(
     values: Float[np.ndarray, "n"],
     weight: Float[np.ndarray, "n"] | Bool[np.ndarray, "n"],
 ) -> Float[np.ndarray, "c"]:
-    """Weighted mean over the points of each case that has any of positive weight."""
+    """Weighted mean over the points of each case; NaN where none has a positive weight."""
     total = np.bincount(cases.of, weight, len(cases))
     sums = np.bincount(cases.of, values * weight, len(cases))
-    return sums[total > 0] / total[total > 0]
+    return np.divide(sums, total, out=np.full(len(cases), np.nan), where=total > 0)
 
 
 def mean(
@@ -40,22 +40,35 @@ def mean(
     weight: Float[np.ndarray, "n"] | Bool[np.ndarray, "n"],
 ) -> float:
     """Mean over cases; NaN where no case has a point of positive weight."""
-    found = case_means(cases, values, weight)
-    return float(found.mean()) if len(found) else float("nan")
+    return _mean(case_means(cases, values, weight))
+
+
+def _mean(of_cases: Float[np.ndarray, "c"]) -> float:
+    known = of_cases[~np.isnan(of_cases)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _standard_error(of_cases: Float[np.ndarray, "c"]) -> float:
+    known = of_cases[~np.isnan(of_cases)]
+    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else float("nan")
 
 
 def flow_errors(cases: Cases, predicted: Float[np.ndarray, "n 2"]) -> dict[str, float]:
     """Mean end-point error of an estimate: on the poked body, on all that moves, on what stays, and
     `mean`, of what follows the poke (the body, where bodies are known, else what moves) and what
-    stays."""
+    stays, with its standard error as if cases had nothing to do with each other."""
     error = np.linalg.norm(predicted - cases.flow, axis=-1)
-    found = {
-        "same_body": mean(cases, error, cases.same_body),
-        "moving": mean(cases, error, cases.moving),
-        "static": mean(cases, error, ~cases.moving),
+    same_body, moving, static = (
+        case_means(cases, error, of) for of in (cases.same_body, cases.moving, ~cases.moving)
+    )
+    follows = same_body if cases.same_body.any() else moving
+    return {
+        "same_body": _mean(same_body),
+        "moving": _mean(moving),
+        "static": _mean(static),
+        "mean": (_mean(follows) + _mean(static)) / 2,
+        "mean_standard_error": _standard_error((follows + static) / 2),
     }
-    follows = found["same_body"] if cases.same_body.any() else found["moving"]
-    return {**found, "mean": (follows + found["static"]) / 2}
 
 
 def sample_errors(cases: Cases, errors: Float[np.ndarray, "n s"]) -> dict[str, float]:

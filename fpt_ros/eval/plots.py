@@ -25,6 +25,8 @@ GREYS = ("#333333", "#777777", "#b5b5b5")
 BINS = 12
 RADII = np.geomspace(0.001, 0.3, 40)
 COLUMNS = 3
+FEWEST = 5
+"""Cases to take a mean of."""
 
 
 def write_plots(found: dict[str, Evaluation], choices: Choices, folder: Path) -> None:
@@ -130,11 +132,11 @@ def distance(found: dict[str, Evaluation], choices: Choices) -> Figure:
     for axes, (name, one) in zip(panels, found.items(), strict=False):
         which = np.digitize(one.cases.distance, edges) - 1
         for title, errors, style in _estimates(one, choices):
-            found_means = [
-                case_means(one.cases, errors, one.cases.moving & (which == part))
-                for part in range(len(edges) - 1)
-            ]
-            middle = [(m.mean() if len(m) >= 5 else np.nan) for m in found_means]
+            middle = []
+            for part in range(len(edges) - 1):
+                of = case_means(one.cases, errors, one.cases.moving & (which == part))
+                enough = np.isfinite(of).sum() >= FEWEST
+                middle.append(np.nanmean(of) if enough else np.nan)
             axes.plot((edges[:-1] + edges[1:]) / 2, middle, label=title, **style)
         axes.set(title=name, ylim=(0, None))
     panels[0].set_ylabel("error of what moves [image sides]")

@@ -93,7 +93,7 @@ def _predict_some(
     for number in pokes:
         poked = ask(model, cases, number, embedded) if number else unpoked
         values = describe(poked, flow, noisy, generator)
-        values["divergence"] = divergence(poked, unpoked)
+        values["divergence"] = divergence(poked, unpoked) if number else torch.zeros(len(flow))
         yield number, Predictions(**{name: v.cpu().numpy() for name, v in values.items()})
 
 

@@ -30,7 +30,8 @@ def errors_table(sets: dict[str, dict]) -> str:
         rows.append([
             f"{name} ({found['cases']})",
             f"{percent(one[follows])} / {percent(one['static'])}",
-            f"**{percent(one['mean'])}**", percent(best), percent(wrong.get("mean")),
+            f"**{percent(one['mean'])}** ± {percent(one['mean_standard_error'])}",
+            percent(best), percent(wrong.get("mean")),
             percent(found["four_pokes"][follows]), percent(one["moving"]),
         ])  # fmt: skip
     return markdown(

@@ -72,7 +72,7 @@ def one_case(flow: np.ndarray) -> Cases:
 
 def test_means_are_over_cases_that_have_any(two):
     values = np.array([1.0, 2.0, 3.0, 10.0])
-    np.testing.assert_allclose(case_means(two, values, np.array([1, 1, 2, 0.0])), [9 / 4])
+    np.testing.assert_allclose(case_means(two, values, np.array([1, 1, 2, 0.0])), [9 / 4, np.nan])
     assert mean(two, values, np.ones(4)) == pytest.approx((2 + 10) / 2)
     assert math.isnan(mean(two, values, np.zeros(4)))
 
@@ -80,7 +80,12 @@ def test_means_are_over_cases_that_have_any(two):
 def test_flow_errors_by_hand(two):
     predicted = np.array([[0.1, 0.03], [0, 0.1], [0, 0.05], [0.01, 0]])
     expected = {"same_body": 0.03, "moving": 0.065, "static": 0.03, "mean": 0.03}
-    assert flow_errors(two, predicted) == pytest.approx(expected, abs=1e-6)
+    found = flow_errors(two, predicted)
+    assert math.isnan(found.pop("mean_standard_error"))  # one case has both kinds of points
+    assert found == pytest.approx(expected, abs=1e-6)
+    again = Cases([two.each[0], two.each[0]])
+    twice = flow_errors(again, np.concatenate([predicted[:3], [[0.1, 0.01], [0, 0], [0, 0.01]]]))
+    assert twice["mean_standard_error"] == pytest.approx((0.04 - 0.01) / 2)
 
 
 def test_where_bodies_are_unknown_what_moves_takes_the_bodys_place(two):

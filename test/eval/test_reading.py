@@ -57,6 +57,8 @@ def test_without_bodies(tmp_path):
 def test_long_clips_have_the_skip_of_videos(tmp_path):
     shard = write_squares(tmp_path, 1, frames=27)
     assert read_cases("long", [shard], None, 3)[1] == 25
+    # 26 frames to start from, and no more than a few of them.
+    assert len(read_cases("long", [shard], 1, 100)[0]) == 3
 
 
 def test_no_clip_is_long_enough(shard):
