@@ -30,8 +30,8 @@ HEIGHT = 2.2
 
 @dataclass(frozen=True)
 class TabletopScene:
-    """A compiled scene: its things' names, their places on the table, how much room each takes
-    (radius), and the joints that move.
+    """A compiled scene: its things' names, where on the table the things are that a camera looks
+    at, how much room each takes (radius), and the joints that move.
 
     dropped: free joints of things that lie on, or in, what stands at a place; half their height.
     """
@@ -74,12 +74,14 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
             body.pos = [0, 0, HEIGHT + 1 + number]
         elif place := free_place(taken, 0.1, rng):
             names += add_pile(spec, place, materials, rng)
-    places, radii = np.array(taken)[:, :2], np.array(taken)[:, 2]
+    shown = np.array(taken[:1] if unseen else taken)
     model = spec.compile()
     loose = model.jnt_type == FREE_JOINT
     joints = np.flatnonzero(~loose if unseen else np.ones_like(loose))
     by_joint = {int(model.body(name).jntadr[0]): where for name, where in dropped.items()}
-    return TabletopScene(model, "+".join(names), places, radii, joints.tolist(), by_joint)
+    return TabletopScene(
+        model, "+".join(names), shown[:, :2], shown[:, 2], joints.tolist(), by_joint
+    )
 
 
 def start_pose(scene: TabletopScene, rng: np.random.Generator) -> np.ndarray:
