@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="go on from the last checkpoint in --out")
     add("--stop-after", type=float, metavar="HOURS", help="save and end then; go on with --resume")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    add("--compile", action="store_true", help="use torch.compile")
+    add("--compile", nargs="?", const="inductor", metavar="BACKEND", help="use torch.compile")
     running = parser.add_argument_group("how it runs")
     for field in dataclasses.fields(Running):
         _add_setting(running, field, [("", field.default)])
@@ -98,6 +99,8 @@ def _given(options: argparse.Namespace, owner: type) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train as the command line says."""
+    # bfloat16 goes through norms with float32 weights: slower than it might be, but right.
+    warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     parser = make_parser()
     options = parser.parse_args(arguments)
     # What is asked for wrongly is said in a line; what goes wrong later keeps its traceback.

@@ -83,6 +83,7 @@ def make_loader(
         prefetch_factor=4 if workers else None,
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # it would draw its workers' seed from the global one
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,9 +74,10 @@ def _dinov2_weights(encoder: str, weights: str) -> tuple[str, dict[str, torch.Te
         url = DINOV2_URL.format(folder=folder, file=file)
         state = torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True)
         return url, state
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n")[0]
         raise StartError(
-            f"encoder_weights is {weights}: {error}. Name a file that holds them, or none"
+            f"encoder_weights is {weights}: {reason}. Name a file that holds them, or none"
         ) from error
 
 

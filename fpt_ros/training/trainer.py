@@ -36,7 +36,7 @@ class Trainer:
     """A model, its average, its optimizer, and the step they are at.
 
     Args:
-        compile: run encoder and transformer through `torch.compile`.
+        compile: backend of `torch.compile` to run encoder and transformer with; None: as they are.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Trainer:
         model: FlowPokeTransformer,
         recipe: Recipe,
         processes: Processes | None = None,
-        compile: bool = False,
+        compile: str | None = None,
     ) -> None:
         self.recipe, self.processes = recipe, processes or Processes()
         model.to(self.processes.device, torch.float32).train()
@@ -57,8 +57,8 @@ class Trainer:
         if self.loss.convolutional:  # convolutions run faster with the channels innermost
             model.image_embedder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compile:
-            model.image_embedder.compile()
-            model.transformer.compile()
+            model.image_embedder.compile(backend=compile)
+            model.transformer.compile(backend=compile)
         self.optimizer = torch.optim.AdamW(
             self._parameter_groups(),
             lr=recipe.learning_rate,

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import write_toy_split
-
-from fpt_ros.training.scenes import Scene, load_scenes
+from toy_clips import write_toy_shards
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,12 +14,9 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders train, val, and real, whose bodies are not known."""
     folder = tmp_path_factory.mktemp("toy")
-    write_toy_split(folder / "train", shards=2, pictures=20, seed=0)
-    write_toy_split(folder / "val", shards=1, pictures=12, seed=1)
+    write_toy_shards(folder / "train", shards=2, clips=20, seed=0)
+    write_toy_shards(folder / "val", shards=1, clips=12, seed=1)
+    write_toy_shards(folder / "real", shards=1, clips=8, seed=2, bodies=False)
     return folder
-
-
-@pytest.fixture(scope="session")
-def toy_scenes(toy_data: Path) -> list[Scene]:
-    return load_scenes(toy_data / "train")

@@ -1,65 +1,115 @@
-"""Real training, small: on toy scenes, with the real model."""
+"""Real training, small: on the toy world, with the real model."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from tiny import batches, tiny_loop, tiny_recipe, tiny_trainer
+from toy_clips import write_toy_shards
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint
-from fpt_ros.training.batches import Sampling, draw_batch
-from fpt_ros.training.trainer import Recipe, Trainer
-
-SAMPLING = Sampling(images=4, motions=2, pokes=3, queries=8, pairs=32)
-
-
-def make_trainer(out, **settings) -> Trainer:
-    torch.manual_seed(0)
-    config = ModelConfig(
-        encoder="efficientnet_lite0", image_size=64, width=64, depth=1, flow_scale=20.0
-    )
-    recipe = Recipe(**{"pair_steps": 3, "warm_up": 5, "sampling": SAMPLING, **settings})
-    return Trainer(FlowPokeTransformer(config), recipe, out)
+from fpt_ros.model import ModelConfig
+from fpt_ros.training.distributed import Processes
+from fpt_ros.training.recipes import RECIPES
+from fpt_ros.training.stopping import Stop
+from fpt_ros.training.trainer import NotFiniteError, Trainer
 
 
-def test_training_lowers_both_losses(toy_scenes, tmp_path):
-    trainer = make_trainer(tmp_path, steps=60, pair_steps=10)
-    history = [trainer.train_step(toy_scenes) for _ in range(60)]
-    assert set(history[0]) == {"pair"}, "the pair loss leads alone"
-
-    def mean(name, records):
-        return sum(record[name] for record in records) / len(records)
-
-    assert mean("pair", history[-10:]) < 0.8 * mean("pair", history[:10])
-    assert mean("motion", history[-10:]) < mean("motion", history[10:15]) - 0.5
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.loss.named_parameters()}
 
 
-def test_a_resumed_run_goes_on_as_if_never_interrupted(toy_scenes, tmp_path):
-    whole = make_trainer(tmp_path / "whole", steps=8)
-    expected = [whole.train_step(toy_scenes) for _ in range(8)]
-    first = make_trainer(tmp_path / "parts", steps=8)
-    for _ in range(5):
-        first.train_step(toy_scenes)
-    first.save()
-    second = make_trainer(tmp_path / "parts", steps=8)
+def test_training_learns_a_tiny_set_by_heart(tmp_path):
+    data = write_toy_shards(tmp_path / "data", shards=1, clips=2, seed=0)
+    plain = {"augment": False, "least_crop": 1.0, "first_noise": 0.002}
+    recipe = tiny_recipe(steps=50, pair_steps=10, learning_rate=3e-3, **plain)
+    trainer = tiny_trainer(recipe, "imagenet")
+    history = [trainer.train_step(loaded) for loaded in batches(recipe, data)]
+    assert "nll" not in history[9] and "nll" in history[10], "the pair loss leads alone"
+
+    def mean(name, steps):
+        return sum(history[step][name] for step in steps) / len(steps)
+
+    assert mean("pair", range(40, 50)) < 0.3 * mean("pair", range(5))
+    assert mean("nll", range(40, 50)) < mean("nll", range(10, 15)) - 0.8
+
+
+def test_clips_without_bodies_train_too(toy_data):
+    recipe = tiny_recipe(pair_steps=0, steps=2)
+    trainer = tiny_trainer(recipe)
+    for loaded in batches(recipe, toy_data / "real"):
+        found = trainer.train_step(loaded)
+        assert found["pair"] == 0 and found["loss"] == found["nll"]
+
+
+def test_a_resumed_run_ends_with_the_same_bits(toy_data, tmp_path):
+    """In float32: weights, their average, the optimizer's state and random states."""
+    recipe, data = tiny_recipe(), toy_data / "train"
+    whole = tiny_loop(recipe, data, tmp_path / "whole")
+    assert whole.run(Stop())
+    first = tiny_loop(recipe, data, tmp_path / "parts")
+    assert not first.run(StopAt(first, 5))
+    second = tiny_loop(recipe, data, tmp_path / "parts", workers=1)
+    torch.manual_seed(123)
     second.resume()
-    assert second.step == 5
-    resumed = [second.train_step(toy_scenes) for _ in range(3)]
-    for ours, theirs in zip(resumed, expected[5:], strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-5)
-    for ours, theirs in zip(second.averaged.parameters(), whole.averaged.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert second.trainer.step == 5
+    assert second.run(Stop())
+    saved = [
+        torch.load(tmp_path / run / "checkpoint.pt", weights_only=True)
+        for run in ("whole", "parts")
+    ]
+    assert all(state.pop("seconds") > 0 for state in saved)
+    assert_same_bits(*saved)
+    shipped = [load_file(tmp_path / run / "model.safetensors") for run in ("whole", "parts")]
+    assert_same_bits(*shipped)
 
 
-def test_a_failed_save_leaves_the_last_checkpoint_whole(toy_scenes, tmp_path, monkeypatch):
-    trainer = make_trainer(tmp_path, steps=8)
-    trainer.train_step(toy_scenes)
-    trainer.save()
+class StopAt(Stop):
+    """Stops a loop after a step, as a signal would."""
+
+    def __init__(self, loop, step: int) -> None:
+        super().__init__()
+        self.loop, self.step = loop, step
+
+    @property
+    def reason(self) -> str:
+        return "enough" if self.loop.trainer.step >= self.step else ""
+
+
+def assert_same_bits(a, b, where: str = "") -> None:
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b) and a.dtype == b.dtype, where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same_bits(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for number, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same_bits(x, y, f"{where}/{number}")
+    else:
+        assert a == b, where
+
+
+def test_resuming_with_other_settings_or_data_is_refused(toy_data, tmp_path):
+    recipe, data = tiny_recipe(steps=2), toy_data / "train"
+    loop = tiny_loop(recipe, data, tmp_path)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        loop.resume()
+    loop.save()
+    other = tiny_loop(tiny_recipe(steps=2, clip=3.0, pokes=2), data, tmp_path)
+    with pytest.raises(ValueError, match=r"clip was 1.0 and is 3.0; pokes was 3 and is 2\. Take"):
+        other.resume()
+    with pytest.raises(ValueError, match=r"data was .* and is "):
+        tiny_loop(recipe, toy_data / "val", tmp_path).resume()
+
+
+def test_a_failed_save_leaves_the_last_checkpoint_whole(toy_data, tmp_path, monkeypatch):
+    loop = tiny_loop(tiny_recipe(), toy_data / "train", tmp_path)
+    loop.save()
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
     def disk_full(state, path):
@@ -67,79 +117,116 @@ def test_a_failed_save_leaves_the_last_checkpoint_whole(toy_scenes, tmp_path, mo
         raise OSError("no space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)
-    trainer.train_step(toy_scenes)
     with pytest.raises(OSError, match="no space"):
-        trainer.save()
+        loop.save()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "model.safetensors"}
 
 
-def test_a_moving_camera_is_answered_as_a_static_one(toy_scenes, tmp_path):
-    """No scene has a moving camera: its condition must not be left as it was drawn."""
-    trainer = make_trainer(tmp_path, steps=8, pair_steps=0)
-    for _ in range(3):
-        trainer.train_step(toy_scenes)
-    model = trainer.model_to_ship().float()
-    batch = draw_batch(toy_scenes, SAMPLING, np.random.default_rng(0))
+def test_the_average_follows_the_weights(toy_data):
+    recipe = tiny_recipe(ema=0.5, pair_steps=0, steps=4)
+    trainer = tiny_trainer(recipe)
+    name = "out_mlp.1.weight"
+    expected = None
+    for count, loaded in enumerate(batches(recipe, toy_data / "train")):
+        trainer.train_step(loaded)
+        now = trainer.model.state_dict()[name].double()
+        decay = min(0.5, (1 + count) / (10 + count))
+        expected = now if expected is None else decay * expected + (1 - decay) * now
+    found = trainer.averaged_model.state_dict()[name].double()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    assert (found - now).abs().max() > 1e-5
+
+
+def test_gradients_are_cut_off_and_rates_follow_the_groups(toy_data):
+    recipe = tiny_recipe(pair_steps=0, steps=3, warm_up=1, clip=1e-3)
+    trainer = tiny_trainer(recipe)
+    found = trainer.train_step(next(batches(recipe, toy_data / "train")))
+    assert found["gradient_transformer"] > 1e-3
+    for group in trainer.optimizer.param_groups:
+        norm = torch.stack([p.grad.norm() for p in group["params"] if p.grad is not None]).norm()
+        assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+    assert found["rate_trunk"] == pytest.approx(found["rate_join"] / 4)
+    assert found["rate_transformer"] == found["rate_join"] == recipe.rate_at(0)
+
+
+def test_a_loss_that_is_not_finite_stops_it_and_saves_the_batch(toy_data, tmp_path):
+    loop = tiny_loop(tiny_recipe(pair_steps=0), toy_data / "train", tmp_path)
     with torch.no_grad():
-        embedded = model.embed_image(batch.images)
-        moving, static = (
-            model.query_causal(batch.poke_pos, batch.poke_flow, batch.query_pos, camera, embedded)
-            for camera in (False, True)
-        )
-    assert static.locs.std() > 0
-    torch.testing.assert_close(moving.locs, static.locs)
+        loop.trainer.model.cond_emb.weight[1, 0] = torch.nan
+    before = weights(loop.trainer)
+    with pytest.raises(NotFiniteError, match=r"step 0: nll is nan, .*samples: .*shard-") as error:
+        loop.run(Stop())
+    assert str(tmp_path / "nan_batch.pt") in str(error.value)
+    saved = torch.load(tmp_path / "nan_batch.pt", weights_only=True)
+    assert saved["batch"]["images"].shape == (4, 3, 64, 64) and len(saved["samples"]) == 4
+    assert saved["model"]["cond_emb.weight"].isnan().sum() == 1
+    after = weights(loop.trainer)
+    assert all(torch.equal(before[n].nan_to_num(), after[n].nan_to_num()) for n in before)
 
 
-def test_the_schedule_warms_up_and_ends_at_zero(tmp_path):
-    trainer = make_trainer(tmp_path, steps=100, pair_steps=20, learning_rate=1e-3)
-
-    def rates(step):
-        trainer.step = step
-        trainer._set_learning_rates()
-        return [group["lr"] for group in trainer.optimizer.param_groups]
-
-    assert rates(10)[2] == 0, "the transformer waits for the pair loss's lead"
-    trunk, join, transformer = rates(30)
-    assert trunk == pytest.approx(join / 4) and transformer == pytest.approx(join)
-    assert join == pytest.approx(1e-3 * 0.7939, rel=1e-3)  # (1 + cos(0.3 pi)) / 2
-    assert rates(100) == [0, 0, 0]
+def test_a_frozen_encoder_stays_as_it_was(toy_data):
+    recipe = tiny_recipe(freeze_encoder=True, pair_weight=0.0, steps=2)
+    trainer = tiny_trainer(recipe)
+    before = weights(trainer)
+    for loaded in batches(recipe, toy_data / "train"):
+        trainer.train_step(loaded)
+    changed = {name for name, p in weights(trainer).items() if not torch.equal(p, before[name])}
+    assert changed and not any("image_embedder" in name for name in changed)
 
 
-def test_the_noise_on_the_targets_falls_and_then_stays(tmp_path):
-    trainer = make_trainer(tmp_path, steps=100, first_noise=0.015)
-    found = []
-    for trainer.step in (0, 40, 80, 100):
-        found.append(trainer.noise)
-    assert found == pytest.approx([0.015, (0.015 * 0.002) ** 0.5, 0.002, 0.002])
-
-
-def test_another_encoder_is_refused(tmp_path):
-    model = FlowPokeTransformer(
-        ModelConfig(encoder="dinov2_vits14", image_size=28, width=64, depth=1)
+def test_the_base_recipe_trains_a_dinov2_model(toy_data):
+    """Narrow and with few pokes, on clips shorter than the published skip."""
+    base = RECIPES["base"]
+    recipe = replace(
+        base,
+        steps=2,
+        warm_up=1,
+        sampling=replace(base.sampling, images=2, pokes=4, queries=3, skips=(2,)),
+        model=ModelConfig("dinov2_vits14_reg", image_size=28, width=64, depth=1),
     )
-    with pytest.raises(ValueError, match="encoder is dinov2_vits14: training needs"):
-        Trainer(model, Recipe(steps=1), tmp_path)
+    trainer = tiny_trainer(recipe)
+    before = weights(trainer)
+    for loaded in batches(recipe, toy_data / "train"):
+        found = trainer.train_step(loaded, measured=True)
+    assert {"nll", "epe", "pck_0.1", "pck_0.01", "pck_0.001", "gradient_all"} <= set(found)
+    assert "pair" not in found
+    unmoved = {name for name, p in weights(trainer).items() if torch.equal(p, before[name])}
+    assert {name.split(".", 1)[1] for name in unmoved} <= {
+        "image_embedder.model.mask_token",
+        "transformer.layers.0.cross_out.weight",
+        "image_embedder.model.cls_token",
+    }
 
 
-def test_a_run_without_an_end_is_refused():
-    with pytest.raises(ValueError, match="steps and hours are both missing"):
-        Recipe()
+def test_compiled_training_agrees_with_plain(toy_data):
+    """With the compiler's first stage; the code that the last one writes takes minutes."""
+    recipe = tiny_recipe(pair_steps=0, steps=1, warm_up=1)
+    loaded = next(batches(recipe, toy_data / "train"))
+    plain, compiled = tiny_trainer(recipe), tiny_trainer(recipe, compile="eager")
+    expected, found = (trainer.train_step(loaded) for trainer in (plain, compiled))
+    assert found == pytest.approx(expected, rel=1e-3)
 
 
-def test_the_command_trains_in_two_processes_and_leaves_a_usable_model(toy_data, tmp_path):
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-        *("-m", "fpt_ros.training", "--data", toy_data, "--out", tmp_path, "--image-size", "64"),
-        *("--width", "64", "--depth", "1", "--steps", "6", "--pair-steps", "2", "--images", "2"),
-        *("--queries", "4", "--pokes", "3", "--validate-every", "3", "--pairs", "16"),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [str(part) for part in command], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [record["step"] for record in records] == [3, 6]
-    assert {"val_no_poke", "val_one_poke", "val_one_poke_shuffled", "motion"} <= set(records[-1])
-    model = load_checkpoint(tmp_path / "model.safetensors", device="cpu")
-    assert model.config.flow_scale == 20 and model.config.license == "Apache-2.0"
+def test_validation_is_the_same_every_time_and_shuffles_pictures(toy_data, tmp_path):
+    recipe = tiny_recipe(steps=30, pair_steps=20, learning_rate=3e-3)
+    data, val = toy_data / "train", toy_data / "val"
+    loop = tiny_loop(recipe, data, tmp_path, val, encoder="imagenet", workers=1)
+    first = loop.validation.measure(loop.trainer.averaged_loss)
+    assert first == loop.validation.measure(loop.trainer.averaged_loss)
+    loop.run(Stop())
+    last = loop.validation.measure(loop.trainer.averaged_loss)
+    assert last["nll_one_poke"] < first["nll_one_poke"] - 0.1
+    assert last["pair"] < 0.8 * last["pair_shuffled"]
+    names = {"nll_no_poke", "nll_one_poke", "pair", "epe", "pck_0.1", "pck_0.01", "pck_0.001"}
+    assert set(last) == names | {f"{name}_shuffled" for name in names}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_training_on_cuda(toy_data):
+    recipe = tiny_recipe(pair_steps=1, steps=4, bfloat16=True)
+    trainer = tiny_trainer(recipe, processes=Processes(device=torch.device("cuda")))
+    for loaded in batches(recipe, toy_data / "train"):
+        found = trainer.train_step(loaded, measured=True)
+    assert found["nll"] < 100 and found["epe"] > 0
+    assert trainer.state()["random"][0]["cuda"].numel() > 0

@@ -47,9 +47,7 @@ def draw(places: list[np.ndarray], colours: np.ndarray) -> tuple[np.ndarray, np.
     return frames, of
 
 
-def write_toy_shards(
-    folder: Path, shards: int, clips: int, seed: int, bodies: bool = True
-) -> Path:
+def write_toy_shards(folder: Path, shards: int, clips: int, seed: int, bodies: bool = True) -> Path:
     """Write `shards` shards of `clips` samples each."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
