@@ -46,14 +46,17 @@ def find_sets(inputs: list[Path]) -> dict[str, list[Path]]:
         FileNotFoundError: an input is missing, or no folder in it has shards.
         ValueError: two sets have one name.
     """
+    places: dict[Path, list[Path]] = {}
+    for path in (path.resolve() for path in inputs):
+        for shard in find_shards([path]):
+            together = places.setdefault(shard.parent if path.is_dir() else shard, [])
+            together += [] if shard in together else [shard]
     found: dict[str, list[Path]] = {}
-    for path in inputs:
-        path = path.resolve()
-        below = {shard.parent for shard in find_shards([path])} if path.is_dir() else {path}
-        for place in sorted(below):
-            if place.stem in found:
-                raise ValueError(f"two sets are called {place.stem!r}: evaluate one at a time")
-            found[place.stem] = find_shards([place])
+    for place, shards in places.items():
+        name = place.name if place.is_dir() else place.stem
+        if name in found:
+            raise ValueError(f"two sets are called {name!r}: evaluate one at a time")
+        found[name] = shards
     return found
 
 
@@ -93,7 +96,7 @@ def read_cases(
                 cases += _cases_at(sample, start, skip, rng, noise)
                 bar.update()
     if not cases:
-        raise ValueError(f"{name}: no clip's video can be read")
+        raise ValueError(f"{name}: none of the clips chosen can be read")
     return Cases(cases), skip
 
 

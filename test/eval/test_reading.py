@@ -71,6 +71,17 @@ def test_nothing_moves(tmp_path):
         read_cases("quiet", [write_squares(tmp_path, 2, still=True)], None, 10)
 
 
+def test_what_is_hidden_at_the_end_is_not_known_to_move(tmp_path):
+    clip = squares_clip("clip", np.random.default_rng(0), bodies=False)
+    moved = (clip.tracks != clip.tracks[0]).any((0, 2))
+    clip.visibility[:, moved] = False
+    clip.visibility[0] = True
+    with ShardWriter(tmp_path / "hidden.tar") as writer:
+        writer.add("clip", clip_files(clip))
+    with pytest.raises(ValueError, match="hidden: no point moves"):
+        read_cases("hidden", [tmp_path / "hidden.tar"], None, 10)
+
+
 def test_too_few_tracks(tmp_path):
     clip = squares_clip("clip", np.random.default_rng(0))
     clip.visibility[:, 100:] = False
@@ -111,8 +122,10 @@ def test_sets_by_name(tmp_path: Path):
     found = find_sets([tmp_path / "all", tmp_path / "c", alone.rename(tmp_path / "c" / "d.tar")])
     assert list(found) == ["a", "b", "c", "d"]
     assert found["a"] == [tmp_path / "all" / "a" / "shard-000000.tar"]
+    assert list(find_sets([tmp_path / "all", tmp_path / "all" / "a"])) == ["a", "b"]
+    write_squares(tmp_path / "all" / "more" / "a", 1)
     with pytest.raises(ValueError, match="two sets are called 'a'"):
-        find_sets([tmp_path / "all", tmp_path / "all" / "a"])
+        find_sets([tmp_path / "all"])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         find_sets([tmp_path / "nowhere"])
 
