@@ -27,7 +27,7 @@ echo "Installing ROS 2 $ROS_DISTRO, PyTorch and tools into $venv (2 GB)"
 pip install --constraint constraints.txt setuptools torch
 # shellcheck disable=SC2086
 pip install --constraint constraints.txt --no-build-isolation \
-    --editable ".[hub,sim,train,ray,demo,test]" $ros_packages \
+    --editable ".[hub,sim,train,wandb,ray,demo,test]" $ros_packages \
     ros-python-cmake-module colcon-common-extensions
 "$venv/bin/python" scripts/fix_wheel_paths.py
 touch "$venv/.ready"
