@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
+from fpt_ros.data.clips import rgb_converter
+
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
@@ -30,7 +32,7 @@ class VideoSource:
 
     def frames(self, indices: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         stamps, unit = self._stamps
-        slack = 2 * (stamps[-1] - stamps[0]) / len(stamps)
+        slack, convert = 2 * (stamps[-1] - stamps[0]) / len(stamps), rgb_converter()
         with self._opened() as container:
             decoded = _decoded_from(container, stamps, indices[0])
             for index in indices:
@@ -40,7 +42,7 @@ class VideoSource:
                     raise ValueError(f"no frame can be decoded at {stamps[index] * unit:.3f} s")
                 if frame.is_corrupt:
                     raise ValueError(f"the frame at {stamps[index] * unit:.3f} s is damaged")
-                yield frame.to_ndarray(format="rgb24")
+                yield convert(frame)
 
     @cached_property
     def _stamps(self) -> tuple[list[int], float]:
