@@ -1,4 +1,4 @@
-"""How good a checkpoint is on clips with tracks, beside what needs no picture: `fpt-eval --help`.
+"""How good a checkpoint is on clips with tracks, beside baselines that see no picture.
 
 Whatever has to be chosen is chosen on other clips, see --choose-on; the motion threshold comes with
 the checkpoint. Everything is measured a second time with the pictures exchanged between scenes: a
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         help="shards or folders for what has to be chosen; they are not judged",
     )
     parser.add_argument("--checkpoint", default="embedded", help="embedded, hub:..., or a file")
+    parser.add_argument("--allow-download", action="store_true", help="of a checkpoint hub:...")
     parser.add_argument("--out", type=Path, required=True, help="folder for figures and plots")
     parser.add_argument("--cases", type=int, default=300, help="of each set at most")
     parser.add_argument(
@@ -85,7 +86,9 @@ def run(options: argparse.Namespace) -> None:
     }
     if not sets:
         raise ValueError("--choose-on holds all that should be judged: judge other clips")
-    model = load_checkpoint(options.checkpoint, device=options.device, dtype="float32")
+    model = load_checkpoint(
+        options.checkpoint, options.device, "float32", allow_download=options.allow_download
+    )
     settings = (options.skip, options.cases, options.seed, options.noise)
     cases, _ = read_cases("choose-on", known, *settings)
     choices = choose(cases, predict(model, cases, title="choosing")[1])
