@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -51,5 +52,14 @@ def _wandb_run(out: Path, settings: dict[str, Any], project: str) -> Any:
         import wandb
     except ImportError as error:
         raise RuntimeError("--wandb needs W&B: pip install 'fpt_ros[wandb]'") from error
-    name = out.resolve().name
-    return wandb.init(project=project, name=name, id=name, dir=out, config=settings, resume="allow")
+    known = out / "wandb-id.txt"  # a resumed training goes on in the same run
+    if not known.exists():
+        known.write_text(secrets.token_hex(4))
+    return wandb.init(
+        project=project,
+        name=out.resolve().name,
+        id=known.read_text(),
+        dir=out,
+        config=settings,
+        resume="allow",
+    )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fpt_ros.training.stopping import Stop
     from fpt_ros.training.validation import Validation
 
+SHOWN = ("nll", "pair", "epe", "pck_0.01")
 CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
 
 
@@ -87,7 +88,8 @@ class Loop:
         trainer, every = self.trainer, self.running
         last = trainer.recipe.steps
         self._since = time.monotonic()
-        with tqdm(total=last, initial=trainer.step, disable=not self.processes.first) as bar:
+        hidden = not self.processes.first
+        with tqdm(total=last, initial=trainer.step, unit=" steps", disable=hidden) as bar:
             for loaded in self._loader():
                 report = (trainer.step + 1) % every.report_every == 0
                 figures = self._step(loaded, report)
@@ -161,7 +163,7 @@ class Loop:
         }
         names, values = list(figures), self.processes.sum(list(figures.values()))
         means = {n: v / self.processes.count for n, v in zip(names, values, strict=True)}
-        bar.set_postfix({n: f"{means[n]:.3f}" for n in ("nll", "pair", "epe") if n in means})
+        bar.set_postfix({n: f"{means[n]:.3f}" for n in SHOWN if n in means})
         if self._log is not None:
             record = {f"train/{name}": value for name, value in means.items()}
             record |= {"samples_per_second": pictures / seconds, "seconds": self.seconds}
@@ -204,7 +206,10 @@ class Loop:
             raise FileNotFoundError(f"nothing to resume: {path} is missing")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         mine = {"data": self.index.fingerprint, "pictures_a_step": self._pictures_a_step}
-        changed = differences(state["recipe"], asdict(self.trainer.recipe))
+        was, now = state["recipe"], asdict(self.trainer.recipe)
+        for recipe in (was, now):  # other processes may share the same pictures
+            del recipe["sampling"]["images"]
+        changed = differences(was, now)
         changed += differences(state, mine)
         if changed:
             raise ValueError(

@@ -40,7 +40,8 @@ class TrainingLoss(nn.Module):
         encoder = model.image_embedder.model
         self.convolutional = isinstance(encoder, EfficientNetLite0Encoder)
         self.pair_loss: PairLoss | None = None
-        if isinstance(encoder, EfficientNetLite0Encoder) and recipe.pair_weight > 0:
+        trained = recipe.pair_weight > 0 and not recipe.freeze_encoder
+        if isinstance(encoder, EfficientNetLite0Encoder) and trained:
             self.pair_loss = PairLoss(encoder.pair_channels)
 
     def forward(

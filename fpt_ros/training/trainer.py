@@ -96,7 +96,7 @@ class Trainer:
             NotFiniteError: the weights are left as they were.
         """
         self._set_learning_rates()
-        if self.step == self.recipe.pair_steps:
+        if self.step == self.recipe.pair_steps > 0:
             self._parallel = self._joined_with_others()  # all parameters take part from now on
         batch = loaded.batch.to(self.processes.device)
         found = self._parallel(batch, self.leading, self.step if measured else None)

@@ -103,6 +103,8 @@ def test_resuming_with_other_settings_or_data_is_refused(toy_data, tmp_path):
     other = tiny_loop(tiny_recipe(steps=2, clip=3.0, pokes=2), data, tmp_path)
     with pytest.raises(ValueError, match=r"clip was 1.0 and is 3.0; pokes was 3 and is 2\. Take"):
         other.resume()
+    with pytest.raises(ValueError, match="settings: pictures_a_step was 4 and is 2"):
+        tiny_loop(tiny_recipe(steps=2, images=2), data, tmp_path).resume()
     with pytest.raises(ValueError, match=r"data was .* and is "):
         tiny_loop(recipe, toy_data / "val", tmp_path).resume()
 
@@ -166,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_it_and_saves_the_batch(toy_data, tmp_pa
 
 
 def test_a_frozen_encoder_stays_as_it_was(toy_data):
-    recipe = tiny_recipe(freeze_encoder=True, pair_weight=0.0, steps=2)
+    recipe = tiny_recipe(freeze_encoder=True, steps=2)
     trainer = tiny_trainer(recipe)
     before = weights(trainer)
     for loaded in batches(recipe, toy_data / "train"):
