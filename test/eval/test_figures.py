@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -170,6 +171,16 @@ def test_correlation():
     assert correlation(x, -x)["pearson"] == pytest.approx(-1)
     assert math.isnan(correlation(x, np.zeros(50))["spearman"])
     assert math.isnan(correlation(x[:0], x[:0])["pearson"])
+
+
+def test_uncertainty_is_compared_over_everything_and_over_what_moves(two):
+    # Errors are 0.1 and 0.2 where it moves, and 0 elsewhere.
+    predicted = replace(
+        flat(made_up(4), two.flow), mean=np.zeros((4, 2)), spread=np.array([0.3, 0.6, 0.7, 0.8])
+    )
+    found = distribution_figures(two, predicted)["correlation"]
+    assert found["moving"]["pearson"] == pytest.approx(1)
+    assert found["all"]["pearson"] == pytest.approx(-0.4835, abs=0.001)
 
 
 def test_baselines_by_hand(two):
