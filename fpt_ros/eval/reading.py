@@ -103,15 +103,16 @@ def read_cases(
 def choose_starts(starts: list[list[int]], count: int, seed: int) -> list[list[int]]:
     """Which start frames of each clip to take, at most `count` together, spread over everything."""
     rng = np.random.default_rng(seed)
-    usable = [number for number, found in enumerate(starts) if found]
-    each = max(1, count // len(usable))
-    if len(usable) > count:
-        usable = [usable[i] for i in np.linspace(0, len(usable) - 1, count).round().astype(int)]
+    orders = [rng.permutation(found).tolist() for found in starts]
     chosen: list[list[int]] = [[] for _ in starts]
-    for number in usable:
-        found = starts[number]
-        chosen[number] = sorted(rng.permutation(found)[:each].tolist())
-    return chosen
+    for turn in range(STARTS):
+        clips = [number for number, order in enumerate(orders) if len(order) > turn]
+        left = count - sum(map(len, chosen))
+        if len(clips) > left:
+            clips = [clips[i] for i in np.linspace(0, len(clips) - 1, left).round().astype(int)]
+        for number in clips:
+            chosen[number].append(orders[number][turn])
+    return [sorted(found) for found in chosen]
 
 
 def _samples(shards: list[Path]) -> Iterator[dict[str, Any]]:

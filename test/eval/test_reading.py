@@ -136,3 +136,4 @@ def test_starts_are_chosen_from_all_parts():
     two = choose_starts(starts, 2, 0)
     assert [len(found) for found in two] == [1, 0, 0, 1]
     assert choose_starts(starts, 2, 0) == two
+    assert sum(map(len, choose_starts(starts, 5, 0))) == 5
