@@ -15,6 +15,7 @@ from fpt_ros.eval.__main__ import main
 from fpt_ros.eval.cases import Cases
 from fpt_ros.eval.choices import choose
 from fpt_ros.eval.evaluation import evaluate, judge, other_clips
+from fpt_ros.eval.figures import mean_iou
 from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.reading import read_cases
 from fpt_ros.eval.threshold import best_motion_threshold, choose_motion_threshold
@@ -123,6 +124,19 @@ def test_a_model_is_shown_the_pictures_of_others(model, cases):
     wrong = [own[i] for i in other_clips([case.key for case in cases.each])]
     expected = judge(model, cases, predict(model, cases, images=wrong)[1], choices)
     assert found["shuffled"]["nll"] == expected["nll"] != found["one_poke"]["nll"]
+
+
+def test_what_is_chosen_is_best(model, cases):
+    predicted = predict(model, cases)[1]
+    wrong = replace(predicted, likeliest=cases.flow)
+    choices = choose(cases, wrong)
+    assert choices.estimate == "likeliest"
+    found = mean_iou(cases, cases.distance < choices.disc)
+    others = [mean_iou(cases, cases.distance < radius) for radius in np.linspace(0.05, 1, 20)]
+    assert found > max(others) - 0.01 and found > 0.3
+    alone = mean_iou(cases, predicted.divergence > choices.divergence_threshold)
+    levels = np.quantile(predicted.divergence, np.linspace(0.05, 0.95, 10))
+    assert alone > max(mean_iou(cases, predicted.divergence > level) for level in levels) - 0.01
 
 
 def truth(cases, predicted: Predictions) -> Predictions:
