@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 
 from fpt_ros.data.clips import rgb_converter
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import UInt8
+
+
+REORDERED = 4
+"""Files with B-frames may give a frame the stamp of another one, so many intervals away at most.
+The frames' order is right."""
 
 
 @dataclass(frozen=True)
 class VideoSource:
-    """A `Source`: the first video stream of a file."""
+    """A `Source`: the first video stream of a file, upright as players show it."""
 
     path: Path
     name: str
@@ -32,17 +37,17 @@ class VideoSource:
 
     def frames(self, indices: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         stamps, unit = self._stamps
-        slack, convert = 2 * (stamps[-1] - stamps[0]) / len(stamps), rgb_converter()
+        slack = (REORDERED + 0.5) * (stamps[-1] - stamps[0]) / len(stamps)
+        convert = rgb_converter()
         with self._opened() as container:
             decoded = _decoded_from(container, stamps, indices[0])
             for index in indices:
                 frame = next((frame for number, frame in decoded if number == index), None)
-                # Files with B-frames may swap the stamps of neighbours; their order is right.
                 if frame is None or frame.pts is None or abs(frame.pts - stamps[index]) > slack:
                     raise ValueError(f"no frame can be decoded at {stamps[index] * unit:.3f} s")
                 if frame.is_corrupt:
                     raise ValueError(f"the frame at {stamps[index] * unit:.3f} s is damaged")
-                yield convert(frame)
+                yield np.rot90(convert(frame), round(frame.rotation / 90))
 
     @cached_property
     def _stamps(self) -> tuple[list[int], float]:

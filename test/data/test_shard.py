@@ -3,10 +3,12 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -156,6 +158,42 @@ def test_damage_in_the_middle_costs_its_clip(tmp_path):
     assert report.clips + len(report.skipped) == 4
     assert 2 <= report.clips < 4
     assert "of video.mp4: " in report.skipped[0]
+
+
+def matrix(*values):
+    return struct.pack(">9i", *(round(value * 65536) for value in values))
+
+
+def test_a_video_taken_with_a_turned_camera_is_shown_upright(tmp_path):
+    """As phones write it: an mp4 file's track header says how to turn the picture."""
+    pictures = moving(3, size=64)
+    path = write_video(tmp_path / "video.mp4", pictures)
+    content = path.read_bytes()
+    at = content.index(matrix(1, 0, 0, 0, 1, 0, 0, 0, 2**14), content.index(b"tkhd"))
+    turned = matrix(0, 1, 0, -1, 0, 0, 64, 0, 2**14)
+    path.write_bytes(content[:at] + turned + content[at + len(turned) :])
+    found = np.stack(list(VideoSource(path, "video").frames([0, 1, 2])))
+    clockwise = np.rot90(pictures, -1, axes=(1, 2))
+    assert np.abs(found.astype(int) - clockwise).mean() < 6
+
+
+def test_stamps_in_the_order_of_decoding(tmp_path):
+    """As some cameras write B-frames: each has the stamp of when it is decoded."""
+    path = tmp_path / "video.mp4"
+    right = write_video(tmp_path / "right.mp4", moving(40, 2.0))
+    with av.open(str(right)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        shuffled = 0
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size:
+                time = number * packet.duration
+                shuffled += packet.pts != time
+                packet.pts = packet.dts = time
+                packet.stream = stream
+                target.mux(packet)
+    assert shuffled > 10
+    found, wanted = (list(VideoSource(p, "video").frames(list(range(38)))) for p in (path, right))
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_change_of_shot_is_found():
