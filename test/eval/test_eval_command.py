@@ -49,7 +49,7 @@ def test_figures_of_every_set_but_that_for_choosing(evaluated):
     record = json.loads((evaluated / "figures.json").read_text())
     assert list(record["sets"]) == ["known", "tracked"]
     known, tracked = record["sets"].values()
-    assert known["cases"] == 5 and known["clips"] == 5 and known["skip"] == 1
+    assert known["cases"] == 8 and known["clips"] == 5 and known["skip"] == 1
     for condition in ("no_poke", "one_poke", "four_pokes", "shuffled"):
         found = known[condition]
         assert np.isfinite([found["same_body"], found["static"], found["nll"]]).all()
