@@ -14,14 +14,16 @@ from typing import Any
 
 import torch
 
+from fpt_ros.data.clips import SampleError
 from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.training.bad_samples import TooManyBadSamplesError
 from fpt_ros.training.distributed import Processes, joined_processes
 from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.loop import CHECKPOINT, Loop, Running
 from fpt_ros.training.recipes import RECIPES, Recipe, Sampling
 from fpt_ros.training.starting import ENCODER_WEIGHTS, start_from_checkpoint, start_from_encoder
 from fpt_ros.training.stopping import Stop
-from fpt_ros.training.trainer import Trainer
+from fpt_ros.training.trainer import NotFiniteError, Trainer
 from fpt_ros.training.validation import Validation
 
 WITH_ANY_WEIGHTS = ("horizon", "license")
@@ -34,7 +36,6 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, nargs="+", required=True, help="shards, or folders of shards")
     add("--val", type=Path, nargs="+", default=[], help="the same, to validate on")
-    add("--val-samples", type=int, default=96, help="clips of them that are used (default: 96)")
     add("--out", type=Path, required=True, help="folder for checkpoints and logs")
     add("--recipe", choices=RECIPES, default="base")
     add("--from", dest="start", metavar="CHECKPOINT", help="embedded, hub:... or a file: fine-tune")
@@ -103,13 +104,16 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     parser = make_parser()
     options = parser.parse_args(arguments)
-    # What is asked for wrongly is said in a line; what goes wrong later keeps its traceback.
     with joined_processes(options.device) as processes:
         try:
             loop = prepare(options, processes)
         except (ValueError, OSError, RuntimeError) as error:
             sys.exit(f"{parser.prog}: {error}")
-        run(loop, Stop(options.stop_after))
+        try:
+            run(loop, Stop(options.stop_after))
+        except (NotFiniteError, TooManyBadSamplesError, SampleError) as error:
+            # Errors of worker processes come with their traceback before them.
+            sys.exit(f"{parser.prog}: {str(error).strip().splitlines()[-1]}")
 
 
 def starting_model(
@@ -144,12 +148,11 @@ def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
     quiet = not processes.first
     index = ShardIndex(options.data, quiet)
     trainer = Trainer(model, recipe, processes, options.compile)
+    running = dataclasses.replace(Running(), **_given(options, Running))
     validation = None
     if options.val:
-        validation = Validation(
-            ShardIndex(options.val, quiet), recipe, processes, options.val_samples
-        )
-    running = dataclasses.replace(Running(), **_given(options, Running))
+        index_val = ShardIndex(options.val, quiet)
+        validation = Validation(index_val, recipe, processes, running.val_samples)
     loop = Loop(trainer, index, validation, options.out, running)
     if options.resume:
         loop.resume()

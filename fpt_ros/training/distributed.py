@@ -69,7 +69,6 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
         yield Processes(device=where)
         return
     distributed.init_process_group("nccl" if where.type == "cuda" else "gloo")
-    try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size(), where)
-    finally:
-        distributed.destroy_process_group()
+    yield Processes(distributed.get_rank(), distributed.get_world_size(), where)
+    # Not after an error: the others may be waiting for this one, and torchrun ends them.
+    distributed.destroy_process_group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from fpt_ros.training.bad_samples import BadSamples
 from fpt_ros.training.dataset import Loaded, MomentDataset, make_loader
 from fpt_ros.training.logs import RunLog
 from fpt_ros.training.order import Order
-from fpt_ros.training.recipes import differences
+from fpt_ros.training.recipes import check, differences
 from fpt_ros.training.trainer import NotFiniteError, Trainer
 
 if TYPE_CHECKING:
@@ -37,11 +38,19 @@ class Running:
     """Processes that prepare batches, for each process that trains."""
     report_every: int = 10
     validate_every: int = 250
+    val_samples: int = 96
+    """Clips that it is validated on, at most."""
     save_every: int = 250
     max_bad_share: float = 0.01
     """More bad samples among those read are an error."""
     wandb: str | None = None
     """Project of Weights & Biases to log to."""
+
+    def __post_init__(self) -> None:
+        check(self, "workers", 0, math.inf)
+        for name in ("report_every", "validate_every", "save_every", "val_samples"):
+            check(self, name, 1, math.inf)
+        check(self, "max_bad_share", 0, 1)
 
 
 class Loop:

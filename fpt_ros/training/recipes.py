@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.model import ModelConfig
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-def _check(settings: Sampling | Recipe, name: str, least: float, most: float) -> None:
+
+def check(settings: DataclassInstance, name: str, least: float, most: float) -> None:
+    """ValueError, naming the field, where its value is not from `least` to `most`."""
     value = getattr(settings, name)
     kind = {f.name: f.type for f in fields(settings)}[name]
     whole = kind != "int" or isinstance(value, int)
@@ -48,11 +53,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name in ("images", "motions", "pokes", "queries", "pairs"):
-            _check(self, name, 1, math.inf)
+            check(self, name, 1, math.inf)
         for name in ("any_poke", "body_share"):
-            _check(self, name, 0, 1)
-        _check(self, "body_weight", 0, math.inf)
-        _check(self, "least_crop", 0.2, 1)
+            check(self, name, 0, 1)
+        check(self, "body_weight", 0, math.inf)
+        check(self, "least_crop", 0.2, 1)
         if not self.skips or 0 in self.skips:
             raise ValueError(f"skips is {self.skips}: must be one or more numbers other than 0")
 
@@ -99,15 +104,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("steps", "warm_up"):
-            _check(self, name, 1, math.inf)
+            check(self, name, 1, math.inf)
         for name in ("learning_rate", "clip"):
-            _check(self, name, math.ulp(0.0), math.inf)
+            check(self, name, math.ulp(0.0), math.inf)
         for name in ("final_rate", "weight_decay", "trunk_share", "pair_weight", "pair_steps"):
-            _check(self, name, 0, math.inf)
+            check(self, name, 0, math.inf)
         for name in ("beta2", "ema"):
-            _check(self, name, 0, 1)
-        _check(self, "noise", 0, math.inf)
-        _check(self, "first_noise", self.noise, math.inf if self.noise else 0)
+            check(self, name, 0, 1)
+        check(self, "noise", 0, math.inf)
+        check(self, "first_noise", self.noise, math.inf if self.noise else 0)
 
     def noise_at(self, step: int) -> float:
         """Standard deviation added to the targets in a step."""

@@ -15,6 +15,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import OPTIONS
 
+from fpt_ros.data.shards import ShardWriter, shard_path
 from fpt_ros.model import load_checkpoint
 from fpt_ros.training.__main__ import main
 
@@ -116,6 +117,18 @@ def test_a_terminated_training_saves_and_goes_on(toy_data, tmp_path):
     again = start(*TRAIN, *command, "--resume", "--stop-after=0.00000001")
     assert f"stopped at step {step + 1} (its time is up)" in finish(again)
     assert [record["step"] for record in records(tmp_path)] == list(range(1, step + 2))
+
+
+def test_errors_are_said_in_a_line(tmp_path):
+    broken = tmp_path / "data"
+    broken.mkdir()
+    with ShardWriter(shard_path(broken, 0)) as writer:
+        writer.add("a", {"video.mpg": b"none"})
+    command = ["--data", broken, "--out", tmp_path / "run", *OPTIONS, "--encoder-weights=none"]
+    said = refused(*command)
+    assert "20 bad samples in a row, the last: " in said and "\n" not in said
+    assert "no such shard" in refused("--data", tmp_path / "nowhere", *command[2:])
+    assert "workers is -1" in refused(*command, "--workers=-1")
 
 
 def wait_for_steps(process: subprocess.Popen, out: Path, steps: int) -> None:

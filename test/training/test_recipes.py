@@ -7,6 +7,7 @@ import pytest
 
 from fpt_ros.model import ModelConfig
 from fpt_ros.training.__main__ import make_parser, make_recipe
+from fpt_ros.training.loop import Running
 from fpt_ros.training.recipes import RECIPES, Recipe, Sampling, differences
 
 BASE, SMALL = RECIPES["base"], RECIPES["small"]
@@ -90,6 +91,7 @@ def test_other_settings_are_named():
         (lambda: Recipe(ema=1.5), "ema is 1.5: must be a number from 0 to 1"),
         (lambda: Recipe(first_noise=0.1), "first_noise is 0.1: must be a number from 0 to 0"),
         (lambda: Recipe(learning_rate=math.nan), "learning_rate is nan"),
+        (lambda: Running(report_every=0), "report_every is 0: must be an integer from 1"),
         (lambda: Sampling(pokes=2.5), "pokes is 2.5: must be an integer"),
         (lambda: Sampling(skips=(1, 0)), r"skips is \(1, 0\): must be one or more"),
         (lambda: Sampling(least_crop=0.0), "least_crop is 0.0: must be a number from 0.2 to 1"),
