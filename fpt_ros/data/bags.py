@@ -91,7 +91,9 @@ class BagSource:
 def bag_topics(path: Path, name: str, topics: list[str] | None) -> list[BagSource]:
     """The image topics of a bag, or those of them that are wanted.
 
-    Raises ValueError for a bag that cannot be read, or has no such topic.
+    Of a bag that cannot be opened a source without a topic, whose `times` says why.
+
+    Raises ValueError for a bag that has no such topic.
     """
     try:
         from rosbags.rosbag2 import Reader, ReaderError
@@ -100,8 +102,8 @@ def bag_topics(path: Path, name: str, topics: list[str] | None) -> list[BagSourc
     try:
         with Reader(path) as reader:
             images = {c.topic for c in reader.connections if c.msgtype in (RAW, COMPRESSED)}
-    except ReaderError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except ReaderError:
+        return [BagSource(path, name, "")]
     missing = sorted(set(topics or []) - images)
     if missing:
         raise ValueError(

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from fpt_ros.data import jobs
 from fpt_ros.data.clips import Clip, clip_files
 from fpt_ros.data.cutting import Cut, clip_indices, clip_rate, shot_change, square
-from fpt_ros.data.shards import ShardWriter, remove_unfinished, settle, shard_path
+from fpt_ros.data.shards import ShardWriter, claimed, shard_path
 from fpt_ros.data.sources import find_sources, key_prefixes
 
 if TYPE_CHECKING:
@@ -68,17 +68,18 @@ def make_shards(
 
     Raises:
         FileNotFoundError, ValueError: inputs that are not there.
-        SettingsError: `out` was begun with other settings or inputs.
+        SettingsError: `out` was begun with other settings or inputs, or another process writes
+            to it.
     """
     sources = find_sources(inputs, topics)
     settings = cut.settings() | {"clips": limits.clips, "bytes": limits.bytes}
-    settle(out, settings | {"sources": [[s.name, _bytes(s.path)] for s in sources]})
-    remove_unfinished(out)
-    planned, skipped = plan(sources, cut)
-    starts = range(0, len(planned), limits.clips)
-    shards = [(shard_path(out, n), planned[s : s + limits.clips]) for n, s in enumerate(starts)]
-    missing = [shard for shard in shards if not shard[0].exists()]
-    report = jobs.run_jobs(jobs.Work(make_shard, cut=cut, limits=limits), missing, workers, ray)
+    with claimed(out, settings | {"sources": [[s.name, _bytes(s.path)] for s in sources]}):
+        planned, skipped = plan(sources, cut)
+        starts = range(0, len(planned), limits.clips)
+        shards = [(shard_path(out, n), planned[s : s + limits.clips]) for n, s in enumerate(starts)]
+        missing = [shard for shard in shards if not shard[0].exists()]
+        work = jobs.Work(make_shard, cut=cut, limits=limits)
+        report = jobs.run_jobs(work, missing, workers, ray)
     report.skipped = skipped + report.skipped
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import math
@@ -16,7 +17,7 @@ SETTINGS = "settings.json"
 
 
 class SettingsError(ValueError):
-    """A folder holds data of other settings."""
+    """A folder holds data of other settings, or is in use."""
 
 
 @contextmanager
@@ -63,14 +64,14 @@ class ShardWriter:
         return self
 
     def __exit__(self, error: object, *_: object) -> None:
-        for part in self._parts:
-            part.close()
-        for number in reversed(range(len(self._parts))):
-            unfinished = Path(str(self._parts[number].name))
-            if error is None:
-                unfinished.replace(self._name(number))
-            else:
-                unfinished.unlink()
+        try:
+            for part in self._parts:
+                part.close()
+            for number in reversed(range(len(self._parts))) if error is None else ():
+                Path(str(self._parts[number].name)).replace(self._name(number))
+        finally:
+            for part in self._parts:
+                Path(str(part.name)).unlink(missing_ok=True)
 
     def _name(self, part: int) -> Path:
         return self.path.with_stem(f"{self.path.stem}-{part}") if part else self.path
@@ -115,19 +116,49 @@ def find_shards(inputs: list[Path]) -> list[Path]:
     return found
 
 
-def settle(folder: Path, settings: dict[str, Any]) -> None:
-    """Make the folder and note the settings in it.
+@contextmanager
+def claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
+    """Make the folder this process's own to write shards of the settings into.
 
-    Raises SettingsError where it was begun with others, naming those that differ.
+    What killed processes left unfinished is deleted.
+
+    Raises:
+        SettingsError: it was begun with other settings, or another process is writing to it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        _settle(folder, settings)
+        _remove_unfinished(folder)
+        yield
+        _remove_unfinished(folder)  # of machines that were lost
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    """Held until the descriptor is closed, or the process is gone."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SettingsError(f"{folder}: another process is writing to it") from error
+    except OSError:  # some network file systems cannot lock
+        pass
+
+
+def _settle(folder: Path, settings: dict[str, Any]) -> None:
+    """Note the settings in the folder; SettingsError where they differ from those there."""
     file = folder / SETTINGS
     settings = json.loads(json.dumps(settings))
     if not file.exists():
         with whole_or_not(file) as unfinished:
             unfinished.write_text(json.dumps(settings, indent=1) + "\n")
         return
-    found = json.loads(file.read_text())
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise SettingsError(f"{file} is damaged: {error}. Take another folder") from error
     changed = [
         f"{name} was {_short(found.get(name))} and is {_short(settings.get(name))}"
         for name in {**found, **settings}
@@ -140,8 +171,7 @@ def settle(folder: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Delete what a killed process left behind. Call it before any work begins."""
+def _remove_unfinished(folder: Path) -> None:
     for path in folder.glob("*.part-*"):
         path.unlink()
 

@@ -45,7 +45,7 @@ def find_sources(inputs: list[Path], topics: list[str] | None = None) -> list[So
 
     Raises:
         FileNotFoundError: a path is not there, or there is no video and no bag in it.
-        ValueError: a bag that has no such topic.
+        ValueError: a bag that has no such topic, a file of a bag instead of its folder.
     """
     sources: list[Source] = []
     for path in inputs:
@@ -60,6 +60,11 @@ def find_sources(inputs: list[Path], topics: list[str] | None = None) -> list[So
 
 
 def _sources_in(path: Path, topics: list[str] | None) -> Iterator[Source]:
+    if path.suffix in {".mcap", ".db3"} and path.is_file():
+        raise ValueError(
+            f"{path} is a file of a bag: give the bag's folder, with its metadata.yaml "
+            "(ros2 bag reindex writes one that is missing)"
+        )
     if path.is_file():  # whatever its name
         yield VideoSource(path, path.name)
         return

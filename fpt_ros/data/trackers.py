@@ -40,14 +40,19 @@ def load_tracker(name: str, device: str = "auto") -> Tracker:
 
 
 def _cotracker3(device: str) -> Tracker:
-    """CoTracker 3 from torch hub (code and weights: see its own licences)."""
+    """CoTracker 3 from torch hub (code and weights: see its own licences).
+
+    Its offline model, which sees a clip as a whole and can go back in time from a point's frame.
+    It takes frames of 0 to 255 and points as frame number and pixels from the centre of the first.
+    """
     import torch
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        network = torch.hub.load(REPOSITORY, ENTRY, trust_repo=True).to(device).eval()
-    except (OSError, ImportError, RuntimeError) as error:  # a failed download is an OSError
+        loaded = torch.hub.load(REPOSITORY, ENTRY, trust_repo=True, verbose=False)
+        network = loaded.to(device).eval()
+    except Exception as error:  # code from elsewhere may raise anything
         raise RuntimeError(
             f"tracker cotracker3 needs {ENTRY} of {REPOSITORY} from torch hub, its code and its "
             f"weights, in {torch.hub.get_dir()} or from the network: {error}. "

@@ -13,13 +13,7 @@ from tqdm import tqdm
 from fpt_ros.data import jobs
 from fpt_ros.data.clips import SampleError, parse_clip, track_files
 from fpt_ros.data.query_points import draw_queries
-from fpt_ros.data.shards import (
-    ShardWriter,
-    find_shards,
-    read_samples,
-    remove_unfinished,
-    settle,
-)
+from fpt_ros.data.shards import ShardWriter, claimed, find_shards, read_samples
 from fpt_ros.data.trackers import load_tracker
 
 if TYPE_CHECKING:
@@ -43,7 +37,7 @@ def track_shards(
 
     Raises:
         FileNotFoundError: an input is not there.
-        SettingsError: `out` was begun with other settings.
+        SettingsError: `out` was begun with other settings, or another process writes to it.
         ValueError: an unknown tracker, two inputs of one name, an input in `out`.
         RuntimeError: the tracker cannot be had.
     """
@@ -55,11 +49,10 @@ def track_shards(
         raise ValueError("two of the shards have the same name: track them into two folders")
     if any(target.resolve() == shard.resolve() for target, shard in pairs.items()):
         raise ValueError(f"{out} holds the shards to track: choose another folder")
-    settle(out, {"tracker": tracker, "points": points, "seed": seed})
-    remove_unfinished(out)
-    missing = [pair for pair in pairs.items() if not pair[0].exists()]
     work = jobs.Work(track_shard, tracker=tracker, points=points, seed=seed, device=device)
-    return jobs.run_jobs(work, missing, workers, ray)
+    with claimed(out, {"tracker": tracker, "points": points, "seed": seed}):
+        missing = [pair for pair in pairs.items() if not pair[0].exists()]
+        return jobs.run_jobs(work, missing, workers, ray)
 
 
 def track_shard(

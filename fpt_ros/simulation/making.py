@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fpt_ros.data import jobs
 from fpt_ros.data.clips import clip_files
-from fpt_ros.data.shards import ShardWriter, remove_unfinished, settle, shard_path
+from fpt_ros.data.shards import ShardWriter, claimed, shard_path
 from fpt_ros.simulation.splits import SPLITS, scene_clips
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def make_split(
 
     Raises:
         ValueError: an unknown split, or numbers out of range.
-        SettingsError: the folder was begun with other settings.
+        SettingsError: the folder was begun with other settings, or another process writes to it.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: must be one of {', '.join(SPLITS)}")
@@ -49,14 +49,13 @@ def make_split(
         clips=(clips, 1), size=(size, 32), frames=(frames, 2), seed=(seed, 0), workers=(workers, 1)
     )
     folder = out / split
-    settle(folder, {"seed": seed, "size": size, "frames": frames, "clips": clips})
-    remove_unfinished(folder)
     shards = [
         (shard, min(SHARD, clips - first)) for shard, first in enumerate(range(0, clips, SHARD))
     ]
-    missing = [(n, wanted) for n, wanted in shards if not shard_path(folder, n).exists()]
     work = jobs.Work(make_shard, folder=folder, split=split, seed=seed, size=size, frames=frames)
-    return jobs.run_jobs(work, missing, workers, ray)
+    with claimed(folder, {"seed": seed, "size": size, "frames": frames, "clips": clips}):
+        missing = [(n, wanted) for n, wanted in shards if not shard_path(folder, n).exists()]
+        return jobs.run_jobs(work, missing, workers, ray)
 
 
 def _check(**least: tuple[int, int]) -> None:

@@ -49,6 +49,7 @@ def compressed(time, frame):
 
 def write_bag(path, topics, storage=StoragePlugin.SQLITE3):
     """topics: by name, messages and when they were recorded."""
+    path.parent.mkdir(exist_ok=True)
     with Writer(path, version=9, storage_plugin=storage) as writer:
         entries = []
         for topic, messages in topics.items():
@@ -157,6 +158,21 @@ def test_a_damaged_bag_is_skipped(tmp_path, storage):
     assert done.returncode == 1
     assert "bag" in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "out").glob("*.tar"))
+
+
+def test_a_bag_that_was_not_closed_costs_only_itself(tmp_path):
+    messages = [(t, raw(t, f, "rgb8")) for t, f in zip(times(3), moving(3), strict=True)]
+    for name in ("whole", "cut"):
+        write_bag(tmp_path / "bags" / name, {"/image": messages}, StoragePlugin.MCAP)
+    data = tmp_path / "bags" / "cut" / "cut.mcap"
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    out = tmp_path / "out"
+    done = fpt_data("shard", tmp_path / "bags", "--out", out, "--frames", 3, "--size", 64)
+    assert done.returncode == 0, done.stderr
+    assert "skipped bags/cut: cannot be read from the bag: File end magic" in done.stderr
+    assert [clip.key for clip in clips_of(out)] == ["bags_whole_image-00000"]
+    done = fpt_data("shard", data, "--out", out)
+    assert done.returncode == 1 and "give the bag's folder" in done.stderr
 
 
 def test_a_topic_that_is_not_there(tmp_path):

@@ -1,6 +1,8 @@
 """A sample's files: quality, the number of frames, and errors that name what is wrong."""
 
 import io
+import resource
+import signal
 
 import av
 import numpy as np
@@ -9,7 +11,7 @@ import webdataset
 from footage import moving
 
 from fpt_ros.data.clips import Clip, SampleError, clip_files, decode_video, encode_video, parse_clip
-from fpt_ros.data.shards import read_samples
+from fpt_ros.data.shards import ShardWriter, read_samples
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,18 @@ def test_a_bad_file_is_named(sample, name, content, message):
         sample[name] = content
     with pytest.raises(SampleError, match=f"sample 'drawer-00001'.*{message}"):
         parse_clip(sample)
+
+
+@pytest.mark.parametrize("files", [{"a": bytes(2**20)}, {"a": b"small"}])
+def test_a_full_disk_leaves_no_broken_shard(tmp_path, files):
+    """A file that may not grow is as good as a full disk: writing, or the last flush, fails."""
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
+        with pytest.raises(OSError), ShardWriter(tmp_path / "shard-000000.tar") as writer:
+            writer.add("key", files)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(tmp_path.iterdir())

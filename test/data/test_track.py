@@ -1,5 +1,6 @@
 """`fpt-data track`: where points go, and the same shards whoever makes them."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from footage import contents, fpt_data, moving, texture
 from fpt_ros.data.clips import Clip, clip_files, parse_clip
 from fpt_ros.data.lucas_kanade import track_points
 from fpt_ros.data.query_points import draw_queries
-from fpt_ros.data.shards import ShardWriter, read_samples
+from fpt_ros.data.shards import ShardWriter, claimed, read_samples
 from fpt_ros.data.trackers import load_tracker
 from fpt_ros.data.tracking import track_shards
 
@@ -145,6 +146,20 @@ def test_killed_and_continued(shards, tracked, tmp_path):
     assert contents(out) == contents(tracked)
 
 
+def test_two_processes_do_not_write_to_one_folder(shards, tracked, tmp_path):
+    out = tmp_path / "out"
+    settings = json.loads((tracked / "settings.json").read_text())
+    with claimed(out, settings):
+        unfinished = out / "shard-000000.tar.part-1"
+        unfinished.touch()
+        done = fpt_data("track", shards, "--out", out, *POINTS)
+        assert done.returncode == 1 and "another process is writing to it" in done.stderr
+        assert unfinished.exists()
+    assert not unfinished.exists()
+    assert fpt_data("track", shards, "--out", out, *POINTS).returncode == 0
+    assert contents(out) == contents(tracked)
+
+
 def test_bad_clips_and_shards_are_named_and_skipped(shards, tmp_path):
     bad = tmp_path / "in"
     shutil.copytree(shards, bad)
@@ -189,28 +204,57 @@ def test_cotracker_without_its_download(shards, tmp_path, monkeypatch):
 STAND_IN = """
 import torch
 
-class Shift(torch.nn.Module):
-    def forward(self, video, queries, backward_tracking):
-        assert backward_tracking and video.shape[:3] == (1, 6, 3) and video.max() > 1
-        time = torch.arange(6.0)[None, :, None]
+class CoTrackerPredictor(torch.nn.Module):
+    def forward(self, video, queries=None, segm_mask=None, grid_size=0, grid_query_frame=0,
+                backward_tracking=False):
+        frames = video.shape[1]
+        assert video.shape == (1, frames, 3, 64, 64) and video.dtype == torch.float32
+        assert video.max() > 1 and queries.shape[::2] == (1, 3) and backward_tracking
+        time = torch.arange(float(frames))[None, :, None]
         x = queries[:, None, :, 1] + time - queries[:, None, :, 0]
         y = queries[:, None, :, 2].expand_as(x)
         return torch.stack([x, y], -1), y > 31.0
 
-def cotracker3_offline():
-    return Shift()
+def cotracker3_offline(*, pretrained=True, **kwargs):
+    return CoTrackerPredictor()
 """
 
 
-def test_cotracker_s_units(tmp_path, monkeypatch):
-    """Its points are pixels from the centre of the first one; here a stand-in that shifts them
-    by a pixel a frame."""
-    folder = tmp_path / "hub" / "facebookresearch_co-tracker_main"
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Torch hub's cache with a stand-in for CoTracker 3, of the same signatures, that shifts
+    points by a pixel a frame."""
+    home = tmp_path / "torch"
+    folder = home / "hub" / "facebookresearch_co-tracker_main"
     folder.mkdir(parents=True)
     (folder / "hubconf.py").write_text(STAND_IN)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(home))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     load_tracker.cache_clear()
+    yield folder
+    load_tracker.cache_clear()
+
+
+def test_tracks_by_cotracker(hub, shards, tmp_path):
+    out = tmp_path / "out"
+    done = fpt_data(
+        "track", shards, "--out", out, "--points", 20, "--tracker", "cotracker3", "--device", "cpu"
+    )
+    assert done.returncode == 0, done.stderr
+    for sample in samples(out):
+        step = np.diff(parse_clip(sample).tracks, axis=0)
+        np.testing.assert_allclose(step, np.broadcast_to([1 / 64, 0], step.shape), atol=1e-6)
+
+
+def test_weights_of_cotracker_that_are_damaged(hub):
+    with (hub / "hubconf.py").open("a") as file:
+        file.write("import pickle\n\ndef cotracker3_offline():\n    pickle.loads(bytes([255]))\n")
+    with pytest.raises(RuntimeError, match=r"needs cotracker3_offline of .*invalid load key"):
+        load_tracker("cotracker3", "cpu")
+
+
+def test_cotracker_s_units(hub):
+    """Its points are pixels from the centre of the first one."""
     track = load_tracker("cotracker3", "cpu")
     queries = np.array([[0, 0.25, 0.25], [3, 0.5, 0.75]])
     tracks, visible = track(moving(6, size=64), queries)
