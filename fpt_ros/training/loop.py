@@ -116,7 +116,6 @@ class Loop:
                     break
         if trainer.step >= last:
             self._choose_motion_threshold()
-            self.save()
         return trainer.step >= last
 
     def _choose_motion_threshold(self) -> None:
@@ -125,12 +124,15 @@ class Loop:
             return
         model = self.trainer.averaged_model
         moments = self.validation.moments()
+        if not moments:  # bodies are unknown: nobody knows what the moving part is
+            return
         try:
             threshold = choose_motion_threshold(model.eval(), moments)
         except ValueError as error:
             tqdm.write(f"motion_threshold stays {model.config.motion_threshold}: {error}")
             return
         model.config = replace(model.config, motion_threshold=threshold)
+        save_checkpoint(self.trainer.model_to_ship(), self.out / MODEL)
 
     def _loader(self) -> torch.utils.data.DataLoader[Loaded]:
         trainer, processes = self.trainer, self.processes

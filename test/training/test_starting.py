@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import OPTIONS, tiny_recipe
+from tiny import OPTIONS, batches, tiny_recipe
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint, save_checkpoint
 from fpt_ros.training.__main__ import make_parser, make_recipe, starting_model
 from fpt_ros.training.starting import StartError, start_from_checkpoint, start_from_encoder
+from fpt_ros.training.trainer import Trainer
 
 DINO = ModelConfig("dinov2_vits14_reg", image_size=28, width=64, depth=1)
 
@@ -85,13 +86,17 @@ def test_fine_tuning_keeps_the_embedded_models_architecture():
         start("--from=embedded", "--encoder-weights=none")
 
 
-def test_fine_tuning_starts_from_a_file_of_the_released_layout(tmp_path):
+def test_a_file_of_the_released_layout_is_tuned(toy_data, tmp_path):
     torch.manual_seed(2)
     released = FlowPokeTransformer(replace(DINO, image_size=448))
     torch.save({"model": released.state_dict()}, tmp_path / "released.pt")
     model, recipe = start(f"--from={tmp_path / 'released.pt'}")
     assert recipe.model == released.config
     assert torch.equal(model.out_mlp[1].weight, released.out_mlp[1].weight)
+    sampling = replace(recipe.sampling, images=1, motions=1)
+    recipe = replace(recipe, steps=1, pair_steps=0, warm_up=1, sampling=sampling)
+    Trainer(model, recipe).train_step(next(batches(recipe, toy_data / "train")))
+    assert not torch.equal(model.out_mlp[1].weight, released.out_mlp[1].weight)
 
 
 def test_a_licence_comes_along(tmp_path):

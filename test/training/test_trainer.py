@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tiny import batches, tiny_loop, tiny_recipe, tiny_trainer
 from toy_clips import write_toy_shards
 
-from fpt_ros.model import ModelConfig
+from fpt_ros.model import ModelConfig, load_checkpoint
 from fpt_ros.training.distributed import Processes
 from fpt_ros.training.recipes import RECIPES
 from fpt_ros.training.stopping import Stop
@@ -217,6 +217,8 @@ def test_validation_is_the_same_every_time_and_shuffles_pictures(toy_data, tmp_p
     first = loop.validation.measure(loop.trainer.averaged_loss)
     assert first == loop.validation.measure(loop.trainer.averaged_loss)
     loop.run(Stop())
+    shipped = load_checkpoint(tmp_path / "model.safetensors", "cpu").config.motion_threshold
+    assert shipped == loop.trainer.averaged_model.config.motion_threshold != 0.1
     last = loop.validation.measure(loop.trainer.averaged_loss)
     assert last["nll_one_poke"] < first["nll_one_poke"] - 0.1
     assert last["pair"] < 0.8 * last["pair_shuffled"]
