@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from fpt_ros.data import DEFAULT_SKIP
@@ -35,15 +36,30 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    inputs: str,
+    out: str,
+    help: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    """A command from files or folders, `inputs`, to the folder `out`."""
+    parser = commands.add_parser(name, help=help, description=description)
+    parser.add_argument("inputs", type=Path, nargs="+", help=inputs)
+    parser.add_argument("--out", type=Path, required=True, help=out)
+    parser.set_defaults(run=run)
+    return parser
+
+
 def add_shard(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "shard",
+    parser = add_command(
+        commands, "shard", run_shard, "videos, bags, folders of them", "folder of the shards",
         help="cut videos and bags into clips",
         description="Cut videos and image topics of bags into clips, in WebDataset shards. "
         "An interrupted run continues where it stopped.",
-    )
-    parser.add_argument("inputs", type=Path, nargs="+", help="videos, bags, folders of them")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    )  # fmt: skip
     parser.add_argument("--topic", action="append", help="of bags (again for more); else all")
     parser.add_argument("--size", type=int, default=Cut.size, help="side of the frames [px]")
     parser.add_argument(
@@ -57,18 +73,15 @@ def add_shard(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--max-clips", type=int, default=Limits.clips, help="in a shard")
     parser.add_argument("--max-bytes", type=int, default=Limits.bytes, help="in a file")
     add_parallel(parser)
-    parser.set_defaults(run=run_shard)
 
 
 def add_track(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "track",
+    parser = add_command(
+        commands, "track", run_track, "shards, folders of them", "folder of the tracked shards",
         help="add point tracks to clips",
         description="Write shards with tracks.npy and visibility.npy, one for each shard. An "
         "interrupted run continues; the result depends neither on workers nor on order.",
-    )
-    parser.add_argument("inputs", type=Path, nargs="+", help="shards, folders of them")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the tracked shards")
+    )  # fmt: skip
     parser.add_argument(
         "--tracker", choices=TRACKERS, default=TRACKERS[0], help="cotracker3 is downloaded"
     )
@@ -76,21 +89,17 @@ def add_track(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the points")
     parser.add_argument("--device", default="auto", help="of cotracker3: auto, cpu, cuda, cuda:N")
     add_parallel(parser)
-    parser.set_defaults(run=run_track)
 
 
 def add_inspect(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "inspect",
+    parser = add_command(
+        commands, "inspect", run_inspect, "shards, folders of them", "folder for the files",
         help="look at clips with tracks",
         description="Print statistics of shards, and write them with a video and a sheet of some "
         "clips: statistics.json, tracks.mp4, sheet.png.",
-    )
-    parser.add_argument("inputs", type=Path, nargs="+", help="shards, folders of them")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    )  # fmt: skip
     parser.add_argument("--skip", type=int, default=DEFAULT_SKIP, help="of training, frames")
     parser.add_argument("--clips", type=int, default=8, help="to draw")
-    parser.set_defaults(run=run_inspect)
 
 
 def add_measure(commands: argparse._SubParsersAction) -> None:

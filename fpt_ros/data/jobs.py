@@ -75,8 +75,8 @@ def _with_ray(work: Work, jobs: list[Any], workers: int) -> Iterator[Report]:
         cluster = "RAY_ADDRESS" in os.environ
         alone: dict[str, Any] = {"object_store_memory": 100_000_000, "include_dashboard": False}
         ray.init(log_to_driver=False, **({} if cluster else alone))
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False  # there is one already
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
 
     def process(row: dict[str, int]) -> dict[str, Any]:
         report = work(jobs[row["id"]])
