@@ -6,9 +6,12 @@ On a CPU with N cores: ``OMP_NUM_THREADS=1 torchrun --nproc-per-node N -m fpt_ro
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
+import inspect
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +49,16 @@ def make_parser() -> argparse.ArgumentParser:
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
     add("--compile", nargs="?", const="inductor", metavar="BACKEND", help="use torch.compile")
     running = parser.add_argument_group("how it runs")
+    meanings = _meanings(Running)
     for field in dataclasses.fields(Running):
-        _add_setting(running, field, [("", field.default)])
+        _add_setting(running, field, meanings, [("", field.default)])
     settings = parser.add_argument_group("settings, by default the recipe's")
     for owner, get in _OWNERS.items():
+        meanings = _meanings(owner)
         for field in dataclasses.fields(owner):
             if field.name not in ("sampling", "model", "motion_threshold"):
                 defaults = [(name, getattr(get(r), field.name)) for name, r in RECIPES.items()]
-                _add_setting(settings, field, defaults)
+                _add_setting(settings, field, meanings, defaults)
     return parser
 
 
@@ -64,13 +69,27 @@ _OWNERS: dict[type, Any] = {
 }
 
 
+def _meanings(owner: type) -> dict[str, str]:
+    """The strings below a dataclass's fields, by field."""
+    lines: Any = ast.parse(inspect.getsource(owner)).body[0]
+    return {
+        ast.unparse(field.target): " ".join(ast.literal_eval(below.value).split())
+        for field, below in pairwise(lines.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr)
+    }
+
+
 def _add_setting(
-    group: argparse._ArgumentGroup, field: dataclasses.Field, defaults: list[tuple[str, Any]]
+    group: argparse._ArgumentGroup,
+    field: dataclasses.Field,
+    meanings: dict[str, str],
+    defaults: list[tuple[str, Any]],
 ) -> None:
     """An option for a field, of the field's type, that is None where it is not given."""
     option = f"--{field.name.replace('_', '-')}"
     value = defaults[0][1]
     shown = ", ".join(f"{name} {default}".strip() for name, default in defaults)
+    shown = f"{meanings.get(field.name, '')} ({shown})".strip().replace("%", "%%")
     if isinstance(value, bool):
         group.add_argument(option, action=argparse.BooleanOptionalAction, help=shown, default=None)
         return
@@ -162,11 +181,12 @@ def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
 def run(loop: Loop, stop: Stop) -> None:
     with stop.on_signals():
         done = loop.run(stop)
+    why = stop.reason or "another process was told to"
     if loop.processes.first:
         print(
             f"trained to the end: {loop.out}"
             if done
-            else f"stopped at step {loop.trainer.step} ({stop.reason}); go on with --resume"
+            else f"stopped at step {loop.trainer.step} ({why}); go on with --resume"
         )
 
 

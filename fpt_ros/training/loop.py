@@ -37,10 +37,13 @@ class Running:
     workers: int = 2
     """Processes that prepare batches, for each process that trains."""
     report_every: int = 10
+    """Steps between records in the logs."""
     validate_every: int = 250
+    """Steps between validations."""
     val_samples: int = 96
     """Clips that it is validated on, at most."""
     save_every: int = 250
+    """Steps between checkpoints."""
     max_bad_share: float = 0.01
     """More bad samples among those read are an error."""
     wandb: str | None = None

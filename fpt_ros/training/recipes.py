@@ -68,16 +68,21 @@ class Recipe:
     published (arXiv 2510.12777)."""
 
     steps: int = 1_000_000
+    """Length of the training; the schedule follows from it."""
     learning_rate: float = 5e-5
+    """At its peak."""
     final_rate: float = 1e-8
     """What the learning rate falls to, along a cosine."""
     warm_up: int = 100_000
     """Steps in which the learning rate rises to its peak, in a straight line."""
     weight_decay: float = 0.01
+    """AdamW's."""
     beta2: float = 0.99
+    """AdamW's second one; the first is 0.9."""
     trunk_share: float = 1.0
     """The pretrained part of the encoder learns with this share of the learning rate."""
     freeze_encoder: bool = False
+    """Train the transformer alone."""
     clip: float = 1.0
     """Longest gradient."""
     clip_by_group: bool = False
@@ -99,6 +104,7 @@ class Recipe:
     half: bool = False
     """Write model.safetensors in half precision: half the size, the same figures."""
     seed: int = 0
+    """Of everything that is random."""
     sampling: Sampling = field(default_factory=Sampling)
     model: ModelConfig = field(default_factory=ModelConfig)
 

@@ -75,6 +75,12 @@ def test_every_setting_can_be_given_on_the_command_line():
     )
 
 
+def test_the_help_says_what_settings_mean():
+    shown = " ".join(make_parser().format_help().split())
+    assert "--pokes POKES Pokes of a motion: its queries see the first 0, 1" in shown
+    assert "of them. (base 128, small 5)" in shown
+
+
 def test_other_settings_are_named():
     new = replace(SMALL, clip=2.0, sampling=replace(SMALL.sampling, skips=(1,)))
     found = differences(asdict(SMALL), asdict(new))
