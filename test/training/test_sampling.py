@@ -107,6 +107,17 @@ def test_estimated_tracks_are_trusted_only_while_seen():
         draw_motion(nowhere, 0, sampling, 0.0, np.random.default_rng(0))
 
 
+def test_what_moves_in_front_of_the_world_does_not_move_the_camera():
+    clip = toy_clip(np.random.default_rng(0), "toy")
+    own = np.repeat([0, 1], [50, len(clip.bodies) - 50]).astype(np.int32)
+    tracks = np.full_like(clip.tracks, 0.5)
+    tracks[1:, own == 1] += 0.1
+    clip = replace(clip, tracks=tracks, visibility=np.ones_like(clip.visibility))
+    for bodies, static in ((own, True), (None, False)):  # by the paper's rule alone it moves
+        files = {"__key__": "toy", **clip_files(replace(clip, bodies=bodies))}
+        assert read_moment(files, 0, [1]).camera_static.tolist() == [static]
+
+
 def test_noise_has_its_deviation():
     drawn = draw_sample(sample(), Sampling(skips=(1,)), SIDE, 0.004, np.random.default_rng(0))
     assert abs(drawn["query_noise"].std() - 0.004) < 4e-4
