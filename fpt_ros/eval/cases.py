@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+
+from fpt_ros.data.points import evening_weights, moves
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int, Int32, UInt8
 
     from fpt_ros.data.moments import Moment
 
-MOVING = 0.005
-"""A point moves where it is displaced by more than this, in image sides."""
 POKES = 4
 POINTS = 256
 """Asked for in one case at most, drawn by lot where there are more."""
-CELLS = 12
-"""Tracks stand closer in some places than in others; points weigh one over the number of points in
-their cell of so many by so many, so that a weighted mean is one over the picture."""
 NOISE = 0.002
 """Standard deviation of what training adds to its targets, and so part of what is predicted."""
 
@@ -127,38 +123,6 @@ def make_case(
     )
 
 
-def moves(
-    points: Float32[np.ndarray, "n 2"],
-    flow: Float32[np.ndarray, "n 2"],
-    bodies: Int32[np.ndarray, "n"] | None,
-) -> Bool[np.ndarray, "n"]:
-    """Whether each point moves, apart from what the camera's motion does to the whole picture.
-
-    The camera's part is the homography that most points follow, or those of the world where bodies
-    are known; so a thing that stands out may count as moving when the camera travels.
-    """
-    if not (np.linalg.norm(flow, axis=-1) > MOVING).any():
-        return np.zeros(len(points), bool)
-    world = np.ones(len(points), bool) if bodies is None else bodies == 0
-    found = np.linalg.norm(flow - _common(points, flow, world), axis=-1) > MOVING
-    return found if bodies is None else found & ~world
-
-
-def _common(
-    points: Float32[np.ndarray, "n 2"],
-    flow: Float32[np.ndarray, "n 2"],
-    among: Bool[np.ndarray, "n"],
-) -> Float32[np.ndarray, "n 2"]:
-    """The flow at each point of the homography that most of the points `among` follow."""
-    ends = points[among] + flow[among]
-    if among.sum() < 4 or not flow[among].any():
-        return np.zeros_like(flow)
-    found, _ = cv2.findHomography(points[among], ends, cv2.RANSAC, MOVING)
-    if found is None:
-        return np.zeros_like(flow)
-    return cv2.perspectiveTransform(points[None], found)[0] - points
-
-
 def choose_pokes(
     moving: Bool[np.ndarray, "n"], bodies: Int32[np.ndarray, "n"] | None, rng: np.random.Generator
 ) -> Int[np.ndarray, "4"] | None:
@@ -180,10 +144,3 @@ def choose_pokes(
         return np.full(POKES, first)
     more = rng.choice(others, POKES - 1, replace=len(others) < POKES - 1)
     return np.concatenate([[first], more])
-
-
-def evening_weights(points: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n"]:
-    """One over the number of points in each point's cell."""
-    column, row = np.clip(points * CELLS, 0, CELLS - 1).astype(int).T
-    cell = row * CELLS + column
-    return (1 / np.bincount(cell)[cell]).astype(np.float32)

@@ -14,8 +14,9 @@ from tqdm import tqdm
 from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.data.clips import SampleError, parse_bodies, parse_tracks
 from fpt_ros.data.moments import FEWEST_TRACKS, read_moment, start_frames, usable
+from fpt_ros.data.points import MOVING, moves
 from fpt_ros.data.shards import find_shards, read_samples
-from fpt_ros.eval.cases import MOVING, NOISE, Case, Cases, make_case, moves
+from fpt_ros.eval.cases import NOISE, Case, Cases, make_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

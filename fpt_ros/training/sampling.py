@@ -9,7 +9,7 @@ import torch
 
 from fpt_ros.data.clips import SampleError, parse_tracks
 from fpt_ros.data.moments import FEWEST_TRACKS, Moment, read_moment, start_frames, usable
-from fpt_ros.eval.cases import evening_weights, moves
+from fpt_ros.data.points import evening_weights, moves
 from fpt_ros.training.augment import crop, mirror, photograph, resized
 
 if TYPE_CHECKING:

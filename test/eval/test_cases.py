@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fpt_ros.data.moments import Moment
-from fpt_ros.eval.cases import CELLS, POINTS, Cases, evening_weights, make_case, moves
+from fpt_ros.data.points import CELLS, evening_weights, moves
+from fpt_ros.eval.cases import POINTS, Cases, make_case
 
 
 def moment(points, flow, bodies=None, seen=None) -> Moment:
