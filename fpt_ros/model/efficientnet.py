@@ -165,8 +165,8 @@ class EfficientNetLite0Encoder(nn.Module):
         d = self.feature_channels
         self.trunk = EfficientNetLite0Trunk()
         self.join = TopDownJoin(d)
-        cells = (image_size // self.stride) ** 2
-        self.position = nn.Parameter(torch.randn(1, cells, d) * 0.02)
+        self.cells = (image_size // self.stride) ** 2
+        self.position = nn.Parameter(torch.randn(1, self.cells, d) * 0.02)
         self.attention = AttentionBlock(d)
         self.norm = nn.LayerNorm(d)
         self.pair = Linear(d, self.pair_channels)

@@ -29,7 +29,7 @@ from fpt_ros.training.stopping import Stop
 from fpt_ros.training.trainer import NotFiniteError, Trainer
 from fpt_ros.training.validation import Validation
 
-WITH_ANY_WEIGHTS = ("horizon", "license")
+WITH_ANY_WEIGHTS = ("image_size", "horizon", "license")
 """Of the model's settings, those that fine-tuning may change; the others come with the weights."""
 
 
@@ -148,7 +148,7 @@ def starting_model(
     refused = sorted(set(given) - set(WITH_ANY_WEIGHTS))
     if refused:
         raise ValueError(f"{', '.join(refused)}: not to be chosen beside --from, which brings them")
-    model = start_from_checkpoint(options.start, options.allow_download)
+    model = start_from_checkpoint(options.start, options.allow_download, given.get("image_size"))
     license_ = model.config.license
     if license_ and given.get("license", license_) != license_:
         raise ValueError(f"license: what comes from {options.start} stays {license_}")

@@ -166,7 +166,7 @@ RECIPES = {
         ),
         model=ModelConfig(
             encoder="efficientnet_lite0",
-            image_size=160,
+            image_size=224,
             width=192,
             depth=4,
             flow_scale=20.0,

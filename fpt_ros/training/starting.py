@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint
 from fpt_ros.model.dinov2 import DinoV2Encoder
@@ -14,6 +17,7 @@ from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
 from fpt_ros.training.warm_start import warm_start
 
 DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2/{folder}/{file}_pretrain.pth"
+POSITION = "image_embedder.model.position"
 ENCODER_WEIGHTS = "auto, none, imagenet, dinov2 or a .pth file"
 
 
@@ -21,16 +25,42 @@ class StartError(ValueError):
     """Weights to start from that cannot be had or do not fit."""
 
 
-def start_from_checkpoint(source: str, allow_download: bool) -> FlowPokeTransformer:
+def start_from_checkpoint(
+    source: str, allow_download: bool, image_size: int | None = None
+) -> FlowPokeTransformer:
     """Any checkpoint's model, in float32; it keeps its licence.
+
+    Args:
+        image_size: side of the pictures from now on, pixels; None: the checkpoint's.
 
     Raises:
         CheckpointError: it cannot be had.
+        ValueError: an image size that its encoder cannot take.
     """
     model = load_checkpoint(source, "cpu", "float32", allow_download)
     if model.provenance is not None:
         model.config = replace(model.config, license=model.provenance.license)
-    return model
+    if image_size in (None, model.config.image_size):
+        return model
+    return at_image_size(model, image_size)
+
+
+def at_image_size(model: FlowPokeTransformer, image_size: int) -> FlowPokeTransformer:
+    """The same weights for pictures of another size.
+
+    DINOv2 fits its table of positions to any size by itself; the small encoder has one entry for
+    each cell of its map, and here gets them interpolated.
+    """
+    other = FlowPokeTransformer(replace(model.config, image_size=image_size))
+    state = model.state_dict()
+    encoder = other.image_embedder.model
+    if isinstance(encoder, EfficientNetLite0Encoder):
+        old, new = (round(math.sqrt(n)) for n in (state[POSITION].shape[1], encoder.cells))
+        table = rearrange(state[POSITION], "1 (h w) d -> 1 d h w", h=old)
+        table = F.interpolate(table, size=(new, new), mode="bicubic")
+        state[POSITION] = rearrange(table, "1 d h w -> 1 (h w) d")
+    other.load_state_dict(state)
+    return other
 
 
 def start_from_encoder(config: ModelConfig, weights: str) -> FlowPokeTransformer:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import OPTIONS, batches, tiny_recipe
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint, save_checkpoint
@@ -84,6 +85,21 @@ def test_fine_tuning_keeps_the_embedded_models_architecture():
         start("--from=embedded", "--license=MIT")
     with pytest.raises(ValueError, match="--encoder-weights is given beside --from"):
         start("--from=embedded", "--encoder-weights=none")
+
+
+def test_the_same_weights_take_pictures_of_another_size():
+    same, recipe = start("--from=embedded")
+    larger, recipe = start("--from=embedded", "--image-size=256")
+    assert recipe.model.image_size == larger.config.image_size == 256
+    noise = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    picture = F.interpolate(noise, size=(512, 512), mode="bicubic").clamp(-1, 1)
+    with torch.no_grad():
+        features = [m.embed_image(picture).features for m in (same, larger)]
+    assert features[1].shape[-2:] == (32, 32)
+    shrunk = F.interpolate(features[1], size=features[0].shape[-2:], mode="area")
+    assert F.cosine_similarity(features[0], shrunk, dim=1).mean() > 0.9
+    with pytest.raises(ValueError, match="image_size is 100: must be a multiple of 32"):
+        start("--from=embedded", "--image-size=100")
 
 
 def test_a_file_of_the_released_layout_is_tuned(toy_data, tmp_path):
