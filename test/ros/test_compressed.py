@@ -35,7 +35,7 @@ def test_compressed_images(robot):
 def test_what_is_no_picture_is_refused(robot):
     _, planner = robot
     planner.compressed(b"GIF89a")
-    planner.wait_for(lambda: int(planner.status["messages refused"]) > 0)
+    planner.wait_for(lambda: int(planner.status.get("messages refused", 0)) > 0)
     assert "neither jpeg nor png" in planner.status["last refusal"]
 
 

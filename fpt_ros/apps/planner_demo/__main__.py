@@ -103,12 +103,13 @@ def scenes(arguments: argparse.Namespace) -> Iterator[tuple[str, PushTask]]:
 
 
 def chosen(trials: list[Trial], count: int) -> list[Trial]:
-    """Half good runs, then bad ones, each spread evenly over all scenes."""
+    """Half good runs, then bad ones, as far as there are; each spread evenly over all scenes."""
     verdicts = [trial.verdicts[PLANNER] for trial in trials]
     success = [verdict.reached and verdict.stayed for verdict in verdicts]
     good = [trial for trial, well in zip(trials, success, strict=True) if well]
     bad = [trial for trial, well in zip(trials, success, strict=True) if not well]
-    return spread(good, count - count // 2) + spread(bad, count // 2)
+    good_ones = min(len(good), max(count - count // 2, count - len(bad)))
+    return spread(good, good_ones) + spread(bad, count - good_ones)
 
 
 def spread(trials: list[Trial], count: int) -> list[Trial]:
