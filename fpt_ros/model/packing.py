@@ -99,8 +99,16 @@ class Conv2d(Packable, nn.Conv2d):
             return _ONEDNN._convolution_pointwise(
                 x, self._packed, self.bias, *self._shape(), *after
             )
-        y = super().forward(x)
+        mixed = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        y = self._in_autocast(x) if mixed else super().forward(x)
         return F.relu6(y) if relu6 else y
+
+    def _in_autocast(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """On a CPU, bfloat16 pays in matrix products alone; a convolution of 1 x 1 is one."""
+        if self.kernel_size == (1, 1) and self.stride == (1, 1) and self.groups == 1:
+            return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
 
     def _reordered(self, weight: Tensor) -> Tensor:
         return _ONEDNN._reorder_convolution_weight(weight, *self._shape())

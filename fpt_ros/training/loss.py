@@ -54,7 +54,7 @@ class TrainingLoss(nn.Module):
             seed: also measure samples drawn with it, see `motion_errors`.
         """
         if lead and self.pair_loss is not None:
-            with self._autocast(encoder=True):
+            with self._autocast():
                 features = self.model.image_embedder(to_model(batch.images)).float()
             pair = self.pair_loss(features, batch.pair_pos, batch.pair_bodies)
             return {"loss": pair * self.recipe.pair_weight, "pair": pair}
@@ -73,18 +73,15 @@ class TrainingLoss(nn.Module):
         self, batch: Batch, images: Float[Tensor, "b 3 s s"]
     ) -> tuple[EmbeddedImage, MotionMixture]:
         """The batch's questions about `images`: mixtures [m, L, n]."""
-        with self._autocast(encoder=True):
+        with self._autocast():
             embedded = self.model.embed_image(images)
-        with self._autocast(encoder=False):
             mixture = self.model.query_causal(
                 batch.poke_pos, batch.poke_flow, batch.query_pos, batch.camera_static, embedded
             )
         return embedded, mixture
 
-    def _autocast(self, encoder: bool) -> torch.autocast:
-        device = self.model.device.type
-        slower = encoder and self.convolutional and device == "cpu"
-        return torch.autocast(device, torch.bfloat16, enabled=self.recipe.bfloat16 and not slower)
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.recipe.bfloat16)
 
 
 @torch.no_grad()

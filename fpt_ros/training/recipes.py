@@ -91,7 +91,7 @@ class Recipe:
     ema: float = 0.9999
     """Decay of the averaged weights, which are the ones to use."""
     bfloat16: bool = True
-    """Autocast to bfloat16; convolutions on a CPU stay in float32, where they are faster."""
+    """Autocast to bfloat16; on a CPU, in matrix products alone, where it is faster."""
     pair_weight: float = 0.0
     """Weight of the pair loss, which the small encoder alone has."""
     pair_steps: int = 0

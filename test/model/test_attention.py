@@ -21,3 +21,15 @@ def test_attention_is_what_its_formula_says(queries, dtype):
             got = attend(q, keys, values, 0.3)
         assert got.shape == (2, 3, queries, 64)
         torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
+
+
+def test_gradients_in_bfloat16_are_those_in_float32():
+    torch.manual_seed(0)
+    parts = [torch.randn(2, 3, n, 64) for n in (300, 70, 70)]
+    gradients = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        q, keys, values = (part.to(dtype, copy=True).requires_grad_() for part in parts)
+        attend(q, keys, values, 0.1).float().square().mean().backward()
+        gradients[dtype] = torch.cat([x.grad.float().flatten() for x in (q, keys, values)])
+    exact, got = gradients.values()
+    assert (got - exact).norm() < 0.02 * exact.norm()

@@ -57,6 +57,29 @@ def test_convolutions_are_equal(options, relu6):
     assert torch.equal(layer(x)[0, :, 0, 0], layer.bias)  # the changed weight counts
 
 
+@pytest.mark.parametrize(
+    "kernel, options, product",
+    [(1, {}, True), (1, {"stride": 2}, False), (3, {"padding": 1, "groups": 8}, False)],
+)
+def test_in_autocast_a_convolution_that_is_a_product_alone_is_in_bfloat16(kernel, options, product):
+    torch.manual_seed(0)
+    layer, x = Conv2d(8, 16, kernel, **options), torch.randn(2, 8, 21, 17)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = layer(x)
+        from_bfloat16 = layer(x.bfloat16())
+    assert got.dtype == from_bfloat16.dtype == (torch.bfloat16 if product else torch.float32)
+    assert got.shape == from_bfloat16.shape == exact.shape
+    tolerance = 0.02 if product else 0.0
+    torch.testing.assert_close(got.float(), exact, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(from_bfloat16.float(), exact, atol=0.03, rtol=0.03)
+    gradients = []
+    for output in (exact, got.float()):
+        (gradient,) = torch.autograd.grad(output.square().sum(), layer.weight)
+        gradients.append(gradient)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=0, rtol=0.05)
+
+
 @torch.no_grad()
 def test_bfloat16_and_mixed_types():
     layer, x = packed_linear(torch.bfloat16), torch.randn(4, 96, dtype=torch.bfloat16)
