@@ -99,7 +99,7 @@ def run_camera(arguments: argparse.Namespace) -> None:
     import cv2
 
     from fpt_ros.apps.scenes import recorded_scene  # only this process decodes pictures
-    from fpt_ros.ros.images import compressed_to_rgb
+    from fpt_ros.images import compressed_to_rgb
 
     width, height = size_of(arguments)
     recording = Path(get_package_share_directory("fpt_ros"), "recordings", "drawer")
