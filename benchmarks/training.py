@@ -1,6 +1,8 @@
 """What bfloat16 saves in a training step: the small recipe on random pictures, from random weights.
 
-python benchmarks/training.py [--seconds 60] [--threads 2] [--device cuda]
+    python benchmarks/training.py [--seconds 60] [--threads 2] [--device cuda]
+
+Both kinds of steps take turns; the last column is how many times as fast each is as float32.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Conv2d(Packable, nn.Conv2d):
         if self.kernel_size == (1, 1) and self.stride == (1, 1) and self.groups == 1:
             return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float())
+            return super().forward(x.to(self.weight.dtype))
 
     def _reordered(self, weight: Tensor) -> Tensor:
         return _ONEDNN._reorder_convolution_weight(weight, *self._shape())

@@ -78,6 +78,9 @@ def test_in_autocast_a_convolution_that_is_a_product_alone_is_in_bfloat16(kernel
         (gradient,) = torch.autograd.grad(output.square().sum(), layer.weight)
         gradients.append(gradient)
     torch.testing.assert_close(gradients[1], gradients[0], atol=0, rtol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        all_bfloat16 = layer.bfloat16()(x)
+    torch.testing.assert_close(all_bfloat16.float(), exact, atol=0.03, rtol=0.03)
 
 
 @torch.no_grad()
