@@ -48,6 +48,14 @@ EXIT_PATIENCE = 10.0  # seconds for a running prediction to end
 INTERRUPTED = threading.Event()
 
 
+class Interrupted(BaseException):
+    """Raised by SIGINT and SIGTERM instead of KeyboardInterrupt.
+
+    Python ends the process by SIGINT whenever a KeyboardInterrupt came out of code that was run
+    from a string, even when it was caught later. PyTorch's modules run such code on import.
+    """
+
+
 def _transition(
     method: Callable[[FptNode, LifecycleState], TransitionCallbackReturn],
 ) -> Callable[[FptNode, LifecycleState], TransitionCallbackReturn]:
@@ -237,7 +245,7 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
     """Heed the first signal: Ctrl-C reaches a launched node from the terminal and from launch."""
     INTERRUPTED.set()
     _on_signals(signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
@@ -248,7 +256,7 @@ def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handle
 def main(args: list[str] | None = None) -> None:
     """Run the node until Ctrl-C or SIGTERM, which also end the loading of a model."""
     _on_signals(_interrupt_once)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(Interrupted):
         _run(args)
 
 
@@ -274,7 +282,7 @@ def _run(args: list[str] | None) -> None:
         elif node.trigger_configure() == SUCCESS:
             node.trigger_activate()
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except (Interrupted, ExternalShutdownException):
         pass
     except Exception:
         if not INTERRUPTED.is_set():  # else the signal came in the middle of something

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -183,3 +185,20 @@ def test_signal_while_loading_ends_the_node_quietly(tmp_path, tiny_checkpoint, h
         time.sleep(0.01)
     assert node.stop(how) == 0
     assert "Traceback" not in node.log, node.log
+
+
+# Modules that are loaded with the model run code from strings, as dataclasses do.
+IN_A_STRING = """
+import os, signal, sys
+from fpt_ros.ros import node
+signal_itself = "os.kill(os.getpid(), int(sys.argv[1]))"
+node.FptNode.trigger_configure = lambda node: exec(signal_itself, globals())
+node.main(["--ros-args", "-p", "autostart:=true"])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_code_from_a_string_ends_the_node_quietly(how):
+    command = [sys.executable, "-c", IN_A_STRING, str(int(how))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended
