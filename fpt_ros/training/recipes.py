@@ -39,6 +39,9 @@ class Sampling:
     """Frames from a picture to its target, one drawn for each motion; negative: back in time."""
     any_poke: float = 1.0
     """Share of the pokes anywhere on the picture; the others are on what moves."""
+    one_body: float = 0.0
+    """Share of the motions whose pokes on what moves are all on one body, as those of one push
+    are, where bodies are known; in the others each may be on another one."""
     body_share: float = 0.0
     """Share of the queries on bodies that can move, where bodies are known; the others are even
     over the picture."""
@@ -54,7 +57,7 @@ class Sampling:
     def __post_init__(self) -> None:
         for name in ("images", "motions", "pokes", "queries", "pairs"):
             check(self, name, 1, math.inf)
-        for name in ("any_poke", "body_share"):
+        for name in ("any_poke", "one_body", "body_share"):
             check(self, name, 0, 1)
         check(self, "body_weight", 0, math.inf)
         check(self, "least_crop", 0.2, 1)
@@ -159,6 +162,7 @@ RECIPES = {
             queries=12,
             skips=(1, 2, 3, -1, -2, -3),
             any_poke=0.15,
+            one_body=0.5,
             body_share=0.5,
             body_weight=0.6,
             augment=True,

@@ -141,6 +141,8 @@ def choose_pokes(
     """Indices of a motion's pokes; where nothing moves, all of them are anywhere."""
     pokes = rng.choice(len(evenly), sampling.pokes, p=evenly)
     if len(moving):
+        if bodies is not None and rng.random() < sampling.one_body:
+            moving = moving[bodies[moving] == rng.choice(np.unique(bodies[moving]))]
         for place in np.flatnonzero(rng.random(sampling.pokes) >= sampling.any_poke):
             pokes[place] = choose_poke(moving, bodies, rng)
     return pokes

@@ -78,6 +78,18 @@ def test_pokes_are_mostly_on_what_moves():
     assert len(np.unique(nothing)) > 50
 
 
+def test_some_motions_are_poked_on_one_body():
+    sampling = Sampling(pokes=6, any_poke=0.0, one_body=0.4)
+    moving, bodies = np.arange(40), np.repeat([1, 2], [10, 30])
+    rng = np.random.default_rng(0)
+    motions = [choose_pokes(moving, bodies, np.full(40, 1 / 40), sampling, rng) for _ in range(400)]
+    poked = [np.unique(bodies[pokes]).tolist() for pokes in motions]
+    assert abs(np.mean([bodies == [1, 2] for bodies in poked]) - 0.6 * (1 - 2 / 2**6)) < 0.07
+    assert abs(poked.count([1]) - poked.count([2])) < 50, "either body as often"
+    unknown = choose_pokes(moving, None, np.full(40, 1 / 40), sampling, rng)
+    assert set(unknown) <= set(moving)
+
+
 def test_queries_are_even_over_the_picture_and_some_on_bodies():
     sampling = Sampling(pokes=50, queries=40, body_share=0.25, body_weight=0.3)
     bodies = np.repeat([0, 1], [50, 50])
