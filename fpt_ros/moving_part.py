@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fpt_ros.data.points import MOVING
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
     from fpt_ros.model import MotionMixture
 
-CLEARLY = 0.01
-"""Of the view's side: a displacement beyond this is a motion, not noise."""
-LIKELY = 1 / 3
-"""A point with a lower probability of moving clearly is not part of what moves: a poke also makes
-it surer that other things stay, and that is a divergence, too."""
+LIKELY = 0.5
+"""A point with a lower probability of moving is not part of what moves: a poke also makes it surer
+that other things stay, and that is a divergence, too."""
 SAMPLES = 64
 
 
@@ -31,8 +31,9 @@ def divergence(poked: MotionMixture, unpoked: MotionMixture) -> Float[Tensor, "*
 
 
 def moving_probability(poked: MotionMixture, side: float) -> Float[Tensor, "*points"]:
-    """Probability of a clear motion; `side` is the view's, in the mixture's unit."""
-    return 1 - poked.probability_within(torch.zeros(2), CLEARLY * side)
+    """Probability of a motion that training would call one; `side` is the view's, in the mixture's
+    unit."""
+    return 1 - poked.probability_within(torch.zeros(2), MOVING * side)
 
 
 def moving_part(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fpt_ros.data.points import MOVING
 from fpt_ros.drawing import draw_flow, draw_motion
-from fpt_ros.moving_part import CLEARLY
 from fpt_ros.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def spread_out(case: Case) -> list[int]:
     """Points to draw: some that move, apart from each other, and a few of the others."""
     length = np.linalg.norm(case.flow, axis=-1)
     chosen: list[int] = []
-    for index in np.argsort(length < CLEARLY, kind="stable"):
-        least = APART if length[index] > CLEARLY else 2 * APART
+    for index in np.argsort(length < MOVING, kind="stable"):
+        least = APART if length[index] > MOVING else 2 * APART
         apart = np.linalg.norm(case.points[chosen] - case.points[index], axis=-1)
         if (apart > least).all():
             chosen.append(int(index))

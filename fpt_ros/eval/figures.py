@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.moving_part import CLEARLY
+from fpt_ros.data.points import MOVING
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -153,5 +153,5 @@ def distribution_figures(cases: Cases, predicted: Predictions) -> dict:
             "moving": correlation(predicted.spread[moving], error[moving]),
         },
         "believed_moving": mean(cases, predicted.moves, cases.weight),
-        "truly_moving": mean(cases, np.linalg.norm(cases.flow, axis=-1) > CLEARLY, cases.weight),
+        "truly_moving": mean(cases, np.linalg.norm(cases.flow, axis=-1) > MOVING, cases.weight),
     }

@@ -47,7 +47,7 @@ class Predictions:
     """Probability of the smallest region that holds the true flow with noise: the share of the
     distribution whose density is higher there."""
     moves: Float[np.ndarray, "n"]
-    """Probability of a clear motion."""
+    """Probability of a displacement beyond `MOVING`."""
     divergence: Float[np.ndarray, "n"]
     """How much the pokes change the distribution: KL divergence from the one without, nats."""
 

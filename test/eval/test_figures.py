@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fpt_ros.data.points import MOVING
 from fpt_ros.eval.baselines import SIGMAS, Baseline, choose_baselines, faded, likeliest_shares
 from fpt_ros.eval.cases import Case, Cases
 from fpt_ros.eval.choices import best_threshold
@@ -150,7 +151,7 @@ def test_figures_of_a_normal_are_the_analytic_ones():
     assert found["pck_0.01"] == pytest.approx(1 - math.exp(-(0.01**2) / (4 * sigma**2)), abs=0.005)
     assert found["epe_best_of_5"] < 0.6 * found["epe_sample"]
     assert found["believed_moving"] == pytest.approx(
-        math.exp(-(0.01**2) / (2 * sigma**2)), rel=0.01
+        math.exp(-(MOVING**2) / (2 * sigma**2)), rel=0.01
     )
     assert found["truly_moving"] == pytest.approx(found["believed_moving"], abs=0.02)
 
