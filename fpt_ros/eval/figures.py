@@ -121,20 +121,12 @@ def correlation(
     }
 
 
-def mean_iou(
-    cases: Cases, part: Bool[np.ndarray, "n"], counting: Bool[np.ndarray, "c"] | None = None
-) -> float:
+def mean_iou(cases: Cases, part: Bool[np.ndarray, "n"]) -> float:
     """Intersection over union of a predicted moving part with the true one, mean over the cases in
-    which something but the pokes moves. NaN where there is none.
-
-    Args:
-        counting: cases to look at, else all.
-    """
+    which something but the pokes moves. NaN where there is none."""
     both = np.bincount(cases.of, part & cases.moving, len(cases))
     either = np.bincount(cases.of, part | cases.moving, len(cases))
     judged = np.bincount(cases.of, cases.moving, len(cases)) > 0
-    if counting is not None:
-        judged &= counting
     return float(np.mean(both[judged] / either[judged])) if judged.any() else float("nan")
 
 
@@ -153,5 +145,8 @@ def distribution_figures(cases: Cases, predicted: Predictions) -> dict:
             "moving": correlation(predicted.spread[moving], error[moving]),
         },
         "believed_moving": mean(cases, predicted.moves, cases.weight),
-        "truly_moving": mean(cases, np.linalg.norm(cases.flow, axis=-1) > MOVING, cases.weight),
+        # With the noise, which is part of what is predicted.
+        "truly_moving": mean(
+            cases, np.linalg.norm(cases.noisy_flow, axis=-1) > MOVING, cases.weight
+        ),
     }

@@ -59,15 +59,11 @@ def choose_motion_threshold(model: FlowPokeTransformer, moments: Sequence[Moment
 def best_motion_threshold(cases: Cases, predicted: Predictions) -> float:
     """The threshold of the highest mean IoU; the highest of equals.
 
-    Cases of a moving camera count where there is no other only: all is likely to move there.
-
     Raises:
         ValueError: nothing but the pokes moves.
     """
-    static = np.array([case.camera_static for case in cases.each])
-    counting = static if static.any() else ~static
     thresholds = np.arange(61) / 20
-    ious = [mean_iou(cases, found_moving(predicted, t), counting) for t in thresholds]
+    ious = [mean_iou(cases, found_moving(predicted, t)) for t in thresholds]
     if np.isnan(ious).all():
         raise ValueError(
             f"nothing but the pokes moves in {len(cases)} cases: no threshold to choose"

@@ -144,7 +144,7 @@ class Canvas:
             f"{'REACHED' if mine.reached else 'MISSED'}: {100 * mine.error:.1f} % of the side off."
             f" {'Nothing else moved.' if mine.stayed else 'SOMETHING ELSE MOVED.'}",
             f"Pushing the nearest allowed point: {100 * nearest.error:.1f} % off"
-            f"{'' if nearest.stayed else ', and something else moves'}.",
+            f"{'' if nearest.stayed else ', others move'}.",
         ]
         return captioned(picture, lines)
 
