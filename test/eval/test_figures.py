@@ -156,6 +156,14 @@ def test_figures_of_a_normal_are_the_analytic_ones():
     assert found["truly_moving"] == pytest.approx(found["believed_moving"], abs=0.02)
 
 
+def test_what_truly_moves_is_told_from_the_flow_with_noise():
+    still = np.zeros((1, 2), np.float32)
+    for noise in (0.0, MOVING):  # in x and y
+        here = case([[0.5, 0.5]], still, [False], [False], np.zeros((4, 4)), noise=noise)
+        found = distribution_figures(Cases([here]), flat(made_up(1), still))
+        assert found["truly_moving"] == (noise > 0)
+
+
 def test_the_likelihood_is_that_of_the_flow_with_noise(two):
     mixture = made_up(4)
     noisy = two.flow + np.float32(0.01)
