@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lifecycle_msgs.srv import GetState
+from rclpy.action import ActionClient
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -125,6 +126,8 @@ class Caller:
                 pending.call.abandon()
             pending.fail(self._reason(pending.call))
         self._executor.shutdown()
+        for action in [w for w in self.node.waitables if isinstance(w, ActionClient)]:
+            action.destroy()  # the node does not, and would stay in DDS
         self.node.destroy_node()
 
     def _reason(self, call: Call) -> Exception:

@@ -108,6 +108,8 @@ class Planner:
     def close(self) -> None:
         self._executor.shutdown()
         self._thread.join(5)
+        if self._sampler is not None:
+            self._sampler.destroy()  # the node does not, and would stay in DDS
         self.node.destroy_node()
         self.context.try_shutdown()
 

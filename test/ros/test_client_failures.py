@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -167,6 +168,21 @@ def test_shutdown_and_close_end_what_waits(connect, context):
         waiting.result(5)
     with pytest.raises(ExternalShutdownException):
         client.predict([POKE])
+
+
+def test_a_closed_client_is_gone_from_the_graph(planner, connect):
+    def clients():
+        return [name for name in planner.node.get_node_names() if name.startswith("_motion_client")]
+
+    gc.disable()  # which would end what close() leaves behind, some time or other
+    try:
+        before = set(clients())
+        client = connect("shared")
+        planner.wait_for(lambda: set(clients()) > before)
+        client.close()
+        planner.wait_for(lambda: set(clients()) <= before)
+    finally:
+        gc.enable()
 
 
 SCRIPT = """
