@@ -94,6 +94,7 @@ class Outcome:
 @pytest.mark.parametrize("callback", ["timer", "subscription", "service"])
 def test_blocking_in_a_callback(client, node, planner, kind, callback):
     outcome = Outcome()
+    topic = f"asked_{kind.__name__}"  # the planner waits for its first listener only
 
     def ask(*arguments):
         outcome.of(lambda: client.predict([POKE], POINTS))
@@ -102,12 +103,12 @@ def test_blocking_in_a_callback(client, node, planner, kind, callback):
     if callback == "timer":
         node.create_timer(0.01, ask)
     elif callback == "subscription":
-        node.create_subscription(QueryPoints, "asked", ask, 1)
+        node.create_subscription(QueryPoints, topic, ask, 1)
     else:
         node.create_service(Trigger, "ask", ask)
     with spinning(node, kind):
         if callback == "subscription":
-            planner.publish("asked", QueryPoints())
+            planner.publish(topic, QueryPoints())
         elif callback == "service":
             planner.call("ask", Trigger, Trigger.Request())
         motion = outcome.wait()
