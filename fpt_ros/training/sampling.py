@@ -142,7 +142,7 @@ def choose_pokes(
     pokes = rng.choice(len(evenly), sampling.pokes, p=evenly)
     if len(moving):
         if bodies is not None and rng.random() < sampling.one_body:
-            moving = moving[bodies[moving] == rng.choice(np.unique(bodies[moving]))]
+            moving = of_one_body(moving, bodies, rng)
         for place in np.flatnonzero(rng.random(sampling.pokes) >= sampling.any_poke):
             pokes[place] = choose_poke(moving, bodies, rng)
     return pokes
@@ -153,9 +153,15 @@ def choose_poke(
 ) -> int:
     """One of the moving points, every moving body as likely as another."""
     if bodies is not None:
-        body = rng.choice(np.unique(bodies[moving]))
-        moving = moving[bodies[moving] == body]
+        moving = of_one_body(moving, bodies, rng)
     return int(rng.choice(moving))
+
+
+def of_one_body(
+    points: Int[np.ndarray, "k"], bodies: Int[np.ndarray, "n"], rng: np.random.Generator
+) -> Int[np.ndarray, "j"]:
+    """Those of the points that lie on one of their bodies, each as likely as another."""
+    return points[bodies[points] == rng.choice(np.unique(bodies[points]))]
 
 
 def choose_queries(
