@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from fpt_ros.simulation.contraption import RADIUS, contraption
 from fpt_ros.simulation.loose import FLAT, LOOSE
 from fpt_ros.simulation.mechanisms import MECHANISMS
 from fpt_ros.simulation.room import TABLE
@@ -33,8 +34,13 @@ def add_mechanisms(
     materials: list[str],
     taken: list[tuple[float, float, float]],
     rng: np.random.Generator,
+    contraptions: float = 0.0,
 ) -> list[str]:
-    """One to three mechanisms, in training now and then none; their names."""
+    """One to three mechanisms, in training now and then none; their names.
+
+    Args:
+        contraptions: share of them that are things nobody designed.
+    """
     kinds, names = UNSEEN if unseen else MECHANISMS, []
     count = 1 if unseen else rng.choice([0, 1, 2, 3], p=[0.06, 0.38, 0.36, 0.2])
     for _ in range(int(count)):
@@ -42,6 +48,8 @@ def add_mechanisms(
         if not unseen and rng.random() < MORE_ARMS:
             name = "arm"
         builder, radius = kinds[name]
+        if contraptions and rng.random() < contraptions:
+            name, builder, radius = "contraption", contraption, RADIUS
         place = free_place(taken, scale * radius, rng)
         if place:
             yaw = rng.uniform(-0.6, 0.6)

@@ -18,7 +18,7 @@ SPLITS = ["train", "val", "heldout_a", "heldout_b", "heldout_c", "heldout_d", "h
 """In this order for ever: the position seeds the random generators.
 
 train      Meta-World's training tasks and procedural scenes
-val        the same with other seeds, for choosing thresholds
+val        the same with other seeds and without contraptions, for choosing thresholds
 heldout_a  known objects in new tasks (their sister tasks are trained on)
 heldout_b  Meta-World tasks with objects that are never trained on
 heldout_c  procedural scenes with other seeds
@@ -31,6 +31,9 @@ In train and val a quarter of the cameras move, in heldout_a to heldout_d none.
 METAWORLD_SCENES = 0.3
 """Share of Meta-World's scenes in training; they give more clips than a procedural one."""
 MOVING_CAMERAS = 0.25
+CONTRAPTIONS = 0.35
+"""Share of training's mechanisms that nobody designed; the other splits have none, so that they
+stay what they were."""
 FEW = 2
 """Clips of one scene in all splits but training, so that a hundred show many scenes."""
 KNOWN_OBJECTS = ["drawer-close-v3", "door-lock-v3", "window-open-v3"]
@@ -71,5 +74,13 @@ def scene_clips(split: str, numbers: list[int], size: int, frames: int) -> Itera
         task = str(rng.choice(robot_tasks))
         clips = metaworld_scenes.clips(task, rng, size, frames, moves, meta)
     else:
-        clips = tabletop.clips(rng, size, frames, moves, meta, unseen=split == "heldout_d")
+        clips = tabletop.clips(
+            rng,
+            size,
+            frames,
+            moves,
+            meta,
+            unseen=split == "heldout_d",
+            contraptions=CONTRAPTIONS if split == "train" else 0.0,
+        )
     return clips if split == "train" else islice(clips, FEW)

@@ -50,9 +50,11 @@ class TabletopScene:
         return sorted({int(group) for group in self.model.body_weldid[bodies]})
 
 
-def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
+def build(
+    rng: np.random.Generator, unseen: bool = False, contraptions: float = 0.0
+) -> TabletopScene:
     """A random scene; `unseen` builds it round one of the mechanisms kept from training, and
-    then only that moves."""
+    then only that moves. `contraptions`: see `add_mechanisms`."""
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
     spec.option.timestep = 0.004
@@ -62,7 +64,7 @@ def build(rng: np.random.Generator, unseen: bool = False) -> TabletopScene:
     if rng.random() < 0.6:
         room.add_clutter(spec, materials, rng)
     taken: list[tuple[float, float, float]] = []
-    names = add_mechanisms(spec, unseen, materials, taken, rng)
+    names = add_mechanisms(spec, unseen, materials, taken, rng, contraptions)
     stands = [np.array([x, y]) for x, y, _ in taken]
     dropped = {}
     piles = int(rng.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.2, 0.15, 0.1]))
@@ -178,9 +180,10 @@ def clips(
     moving_cameras: float,
     meta: dict,
     unseen: bool = False,
+    contraptions: float = 0.0,
 ) -> Iterator[Clip]:
-    """Clips of one random scene, a share of them from moving cameras."""
-    scene = build(rng, unseen)
+    """Clips of one random scene, a share of them from moving cameras; see `build`."""
+    scene = build(rng, unseen, contraptions)
     model = scene.model
     for texture in range(model.ntex):
         looks.paint_texture(model, texture, rng)

@@ -180,6 +180,14 @@ def test_what_is_held_out_is_kept_from_training():
     assert not set(UNSEEN) & set(MECHANISMS)
 
 
+def test_training_alone_shows_contraptions():
+    shown = {}
+    for split in ("train", "val", "heldout_c"):
+        scenes = (next(splits.scene_clips(split, [n], 32, 2), None) for n in range(12))
+        shown[split] = "+".join(clip.meta["scene"] for clip in scenes if clip)
+    assert {split for split, names in shown.items() if "contraption" in names} == {"train"}
+
+
 @pytest.mark.parametrize(
     ("split", "scenes"),
     [("heldout_a", splits.KNOWN_OBJECTS), ("heldout_b", splits.UNSEEN_OBJECTS)],

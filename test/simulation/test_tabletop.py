@@ -4,22 +4,25 @@ import mujoco
 import numpy as np
 import pytest
 
-from fpt_ros.simulation import furnishing, looks, tabletop
+from fpt_ros.simulation import furnishing, looks, room, tabletop
+from fpt_ros.simulation.contraption import RADIUS, contraption
 from fpt_ros.simulation.mechanisms import MECHANISMS
+from fpt_ros.simulation.spot import Spot
 from fpt_ros.simulation.unseen import UNSEEN
 
 HINGE, SLIDE = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
 
 
-@pytest.mark.parametrize("name", [*MECHANISMS, *UNSEEN])
+@pytest.mark.parametrize("name", [*MECHANISMS, *UNSEEN, "contraption"])
 def test_mechanism_moves_and_is_filmed(name, monkeypatch):
-    everything = {**MECHANISMS, **UNSEEN}
+    everything = {**MECHANISMS, **UNSEEN, "contraption": (contraption, RADIUS)}
     monkeypatch.setattr(furnishing, "MECHANISMS", {name: everything[name]})
     monkeypatch.setattr(furnishing, "MORE_ARMS", 0)
     scenes = (tabletop.build(np.random.default_rng(seed)) for seed in range(20))
     scene = next(scene for scene in scenes if scene.names.startswith(name))
     model, spans = scene.model, np.ptp(scene.model.jnt_range, axis=1)
-    assert (spans[model.jnt_type == HINGE] > 0.6).all()  # radians
+    least = 0.45 if name == "contraption" else 0.6
+    assert (spans[model.jnt_type == HINGE] > least).all()  # radians
     assert (spans[model.jnt_type == SLIDE] > 0.01).all()  # metres
     assert len(scene.focus) >= 1
     made = (
@@ -29,6 +32,46 @@ def test_mechanism_moves_and_is_filmed(name, monkeypatch):
         if clip.meta["scene"].startswith(name)
     )
     assert next(made).bodies.max() > 0
+
+
+def test_contraptions_stand_in_for_other_mechanisms():
+    """Where none are asked for there is none; where all are to be, there is nothing else."""
+    names = {
+        share: {
+            name
+            for seed in range(12)
+            for name in tabletop.build(np.random.default_rng(seed), contraptions=share).names.split(
+                "+"
+            )
+        }
+        for share in (0.0, 1.0)
+    }
+    assert "contraption" not in names[0.0] and len(names[0.0] & {*MECHANISMS}) > 5
+    assert "contraption" in names[1.0] and not names[1.0] & {*MECHANISMS}
+
+
+def test_parts_of_contraptions_do_not_move_into_their_base():
+    """From where they are built, a little towards either end of their range."""
+    free = []
+    for seed in range(60):
+        spec, rng = mujoco.MjSpec(), np.random.default_rng(seed)
+        spec.compiler.degree = False
+        materials = room.add_materials(spec, rng)
+        base = spec.worldbody.add_body(pos=[0, 0, 0.5])
+        contraption(Spot(base, materials, rng, spec.worldbody))
+        model = spec.compile()
+        data = mujoco.MjData(model)
+        solid = model.body_geomadr
+        for joint, end in np.ndindex(model.njnt, 2):
+            gaps, part = [], solid[model.jnt_bodyid[joint]]
+            for share in (0, 0.05):
+                data.qpos[:] = 0
+                data.qpos[joint] = share * model.jnt_range[joint, end]
+                mujoco.mj_kinematics(model, data)
+                gaps.append(mujoco.mj_geomDistance(model, data, solid[1], part, 1.0, None))
+            free.append(gaps[1] > gaps[0] - 0.001)
+    assert len(free) > 100
+    assert np.mean(free) > 0.9  # some that are held askew do
 
 
 def test_same_seed_same_scene():
