@@ -71,6 +71,7 @@ class GoalCall:
         self._client = client
         self._goal = goal
         self._progress = progress
+        self._accepted: Future | None = None
         self._handle: ClientGoalHandle | None = None
         self._reply: Future | None = None
         self._abandoned = False
@@ -80,31 +81,41 @@ class GoalCall:
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
         self._on_answer, self._on_error = on_answer, on_error
-        self._handle = self._reply = None
+        self._forget()
         self._abandoned = False
-        accepted = self._client.send_goal_async(self._goal, feedback_callback=self._on_feedback)
-        accepted.add_done_callback(self._on_accepted)
+        self._accepted = self._client.send_goal_async(
+            self._goal, feedback_callback=self._on_feedback
+        )
+        self._accepted.add_done_callback(self._on_accepted)
 
     def abandon(self) -> None:
         self._abandoned = True
-        if self._handle is None or self._reply is None:
-            return  # not accepted yet: it is canceled then
-        if self.is_ready():
+        if not self.is_ready():
+            self._forget()
+        elif self._handle is not None:  # else: it is canceled once it is accepted
             self._handle.cancel_goal_async()
-        else:
-            self._reply.cancel()
+
+    def _forget(self) -> None:
+        """Wait no more for what was sent to a node that is gone."""
+        for answer in (self._accepted, self._reply):
+            if answer is not None:
+                answer.cancel()
+        self._handle = None
 
     def _on_accepted(self, accepted: Future) -> None:
+        if accepted.cancelled():
+            return
         handle: Any = accepted.result()
-        self._handle = handle
+        # Also of a goal that is refused or given up: with its result rclpy drops its feedback.
+        self._reply = handle.get_result_async()
         if not handle.accepted:
             refusal = f"{self.name} refused the goal: is the node active?"
             self._on_error(MotionError(ErrorCode.NOT_ACTIVE, refusal))
-        elif self._abandoned:
+            return
+        self._handle = handle
+        self._reply.add_done_callback(self._on_reply)
+        if self._abandoned:
             handle.cancel_goal_async()
-        else:
-            self._reply = handle.get_result_async()
-            self._reply.add_done_callback(self._on_reply)
 
     def _on_reply(self, reply: Future) -> None:
         if not reply.cancelled():

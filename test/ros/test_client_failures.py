@@ -99,6 +99,9 @@ def test_busy_and_hung_node_and_change_of_mind(start_node, connect):
     node.process.send_signal(signal.SIGSTOP)
     with pytest.raises(TimeoutError, match="hangs"):
         client.evaluate([POKE], POINTS, POINTS, 5.0, timeout=0.6)
+    given_up = client.sample_async([POKE], samples=300)
+    time.sleep(0.2)  # so that the goal is sent, and not accepted yet
+    assert given_up.cancel()
     node.process.send_signal(signal.SIGCONT)
     assert client.predict([POKE], POINTS).mean.shape == (2, 2)
     # Nothing is left, nor do late answers of what was given up disturb anything.
@@ -136,6 +139,9 @@ def test_states_and_restarts_of_the_node(start_node, connect, tmp_path):
     with pytest.raises(MotionError, match="activate") as error:
         early.result()
     assert error.value.code == ErrorCode.NOT_ACTIVE
+    with pytest.raises(MotionError, match="activate"):
+        client.sample([POKE])
+    assert_nothing_left(client)
     with pytest.raises(TimeoutError, match=r"1 s.*activate"):
         client.wait_until_ready(1.0)
     assert planner.change_state("configure") and planner.change_state("activate")
