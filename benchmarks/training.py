@@ -36,6 +36,7 @@ def random_batch(sampling: Sampling, side: int) -> Loaded:
         query_weight=torch.ones(*points, sampling.queries),
         pair_pos=torch.rand(pictures, sampling.pairs, 2),
         pair_bodies=torch.randint(3, (pictures, sampling.pairs)),
+        pair_flow=0.1 * torch.randn(points[0], sampling.pairs, 2),
     )
     return Loaded(batch, [], [])
 

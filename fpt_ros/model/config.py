@@ -19,6 +19,7 @@ _LIMITS = {  # field: (lowest, highest, must be a multiple of)
     "width": (HEAD_WIDTH, 8192, HEAD_WIDTH),
     "depth": (1, 256, 1),
     "components": (1, 255, 1),
+    "modes": (0, 64, 1),
 }
 
 
@@ -52,6 +53,9 @@ class ModelConfig:
     """Transformer layers."""
     components: int = 4
     """Normals in each predicted mixture (K)."""
+    modes: int = 0
+    """Fields that the motions of one body are made of, for a guess that the transformer starts
+    from (see `fpt_ros.model.modes`); the small encoder's alone. 0: no guess, as the released."""
     flow_scale: float = 1.0
     """The head's means and Cholesky factors are divided by this: motions are small, and a head
     trained from scratch learns faster at unit scale. The released model has 1."""
@@ -78,6 +82,8 @@ class ModelConfig:
             raise ValueError(
                 f"image_size is {self.image_size}: must be a multiple of {step} for {self.encoder}"
             )
+        if self.modes and self.encoder != SMALL_ENCODER:
+            raise ValueError(f"modes is {self.modes}: must be 0 for {self.encoder}")
         self._check_number("flow_scale", above=0.0, allowed="a finite number above 0")
         for name in ("horizon", "motion_threshold"):
             self._check_number(name, above=-math.ulp(0.0), allowed="a finite number from 0")

@@ -15,6 +15,7 @@ from fpt_ros.model.config import SMALL_ENCODER, ModelConfig, Provenance
 from fpt_ros.model.dinov2 import DinoV2Encoder
 from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
+from fpt_ros.model.modes import MotionModes
 from fpt_ros.model.packing import Linear
 from fpt_ros.model.tokens import TokenEmbedding, sample_features
 from fpt_ros.model.transformer import KeptPokes, KeysValues, Transformer
@@ -38,6 +39,8 @@ class EmbeddedImage:
     """The cross-attention's keys and values, one entry a layer."""
     gains: Float[Tensor, "depth 3 2 w"]
     """The norms' gains with a moving (0) and a static (1) camera."""
+    modes: Float[Tensor, "b c gh gw"] | None
+    """What the guess must know of each cell, float32; None: the model does not guess."""
 
 
 class FlowPokeTransformer(nn.Module):
@@ -45,7 +48,8 @@ class FlowPokeTransformer(nn.Module):
 
     Positions are (x, y) in the unit square of the model's view, corners outermost; flows are
     displacements in the same unit; images are in [-1, 1]. State-dict names and shapes are those
-    of the released checkpoint.
+    of the released checkpoint, which does not guess. With modes, a query's token is told the guess,
+    and each component has another number: how much of it is added to its mean.
     """
 
     def __init__(self, config: ModelConfig | None = None) -> None:
@@ -58,13 +62,19 @@ class FlowPokeTransformer(nn.Module):
         self.cond_emb = nn.Embedding(2, width)
         self.input_mlp = TokenEmbedding(width, image_width)
         self.transformer = Transformer(width, self.config.depth, image_width)
+        self.modes: MotionModes | None = None
+        encoder = self.image_embedder.model
+        if self.config.modes and isinstance(encoder, EfficientNetLite0Encoder):
+            self.modes = MotionModes(image_width, encoder.pair_channels, self.config.modes)
+            self.guess_emb = Linear(2, width, bias=False)
+            nn.init.zeros_(self.guess_emb.weight)
         self.out_mlp = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6),
             Linear(width, width),
             nn.SiLU(),
             Linear(width, width),
             nn.SiLU(),
-            Linear(width, 6 * self.config.components),
+            Linear(width, (7 if self.config.modes else 6) * self.config.components),
         )
 
     @property
@@ -86,6 +96,7 @@ class FlowPokeTransformer(nn.Module):
             features.to(torch.float32, copy=True),  # a CUDA graph's own output is overwritten
             self.transformer.image_keys_values(tokens, pos),
             self.transformer.gains(self.cond_emb.weight),
+            None if self.modes is None else self.modes(features),
         )
 
     def predict_parallel(
@@ -108,13 +119,15 @@ class FlowPokeTransformer(nn.Module):
         chunk = max(1, TOKENS_AT_ONCE // max(1, len(query_pos)))
         several = query_pos.shape[1] > chunk
         kept = self.transformer.room_for(poke_pos.shape[1] + 1) if several else None
-        chunks = []
+        all_pos, all_flow = poke_pos, poke_flow
+        chunks, guesses = [], []
         for queries in query_pos.split(chunk, 1):
             pos = torch.cat([poke_pos, queries], 1)
-            x = self._decode(pos, poke_flow, camera_static, embedded, kept)
+            guesses.append(self._guess(all_pos, all_flow, queries, embedded))
+            x = self._decode(pos, poke_flow, guesses[-1], camera_static, embedded, kept)
             chunks.append(self.out_mlp(x[:, poke_pos.shape[1] :]))
             poke_pos, poke_flow = poke_pos[:, :0], poke_flow[:, :0]  # from now on they are kept
-        return self._mixture(torch.cat(chunks, 1))
+        return self._mixture(torch.cat(chunks, 1), torch.cat(guesses, 1))
 
     def query_causal(
         self,
@@ -133,9 +146,13 @@ class FlowPokeTransformer(nn.Module):
         prefix = torch.arange(pokes, device=poke_pos.device)
         visible = (prefix < prefix[:, None]).repeat_interleave(per_prefix, 0)
         pos = torch.cat([poke_pos, query_pos.flatten(1, 2)], 1)
-        x = self._decode(pos, poke_flow, camera_static, embedded, visible=visible)
-        raw = rearrange(self.out_mlp(x[:, pokes:]), "b (l n) k -> b l n k", n=per_prefix)
-        return self._mixture(raw)
+        guess = self._guess(poke_pos, poke_flow, query_pos.flatten(1, 2), embedded, visible)
+        x = self._decode(pos, poke_flow, guess, camera_static, embedded, visible=visible)
+        raw, guess = (
+            rearrange(part, "b (l n) k -> b l n k", n=per_prefix)
+            for part in (self.out_mlp(x[:, pokes:]), guess)
+        )
+        return self._mixture(raw, guess)
 
     def training_loss(
         self,
@@ -195,18 +212,24 @@ class FlowPokeTransformer(nn.Module):
         """
         _check_shapes(poke_pos, poke_flow, query_pos, embedded)
         kept = self.transformer.room_for(poke_pos.shape[1] + query_pos.shape[1])
+        all_pos, all_flow = poke_pos, poke_flow
         for query in query_pos.split(1, 1):
             pos = torch.cat([poke_pos, query], 1)
-            x = self._decode(pos, poke_flow, camera_static, embedded, kept)
-            mixture = self._mixture(self.out_mlp(x[:, -1]))
+            guess = self._guess(all_pos, all_flow, query, embedded)
+            x = self._decode(pos, poke_flow, guess, camera_static, embedded, kept)
+            mixture = self._mixture(self.out_mlp(x[:, -1]), guess[:, 0])
             flow = draw(mixture).to(query)
             yield flow
             poke_pos, poke_flow = query, flow[:, None]
+            all_pos, all_flow = (
+                torch.cat(parts, 1) for parts in ((all_pos, query), (all_flow, poke_flow))
+            )
 
     def _decode(
         self,
         pos: Float[Tensor, "b l 2"],
         poke_flow: Float[Tensor, "b p 2"],
+        guess: Float[Tensor, "b q 2"],
         camera_static: bool | Bool[Tensor, "b"],
         embedded: EmbeddedImage,
         kept: list[KeptPokes] | None = None,
@@ -214,6 +237,9 @@ class FlowPokeTransformer(nn.Module):
     ) -> Float[Tensor, "b l w"]:
         """Tokens at `pos` (new pokes, then queries) through the transformer."""
         tokens = self.input_mlp(poke_flow, sample_features(embedded.features, pos))
+        if self.modes is not None:
+            told = self.guess_emb((guess * self.config.flow_scale).to(tokens.dtype))
+            tokens = tokens + F.pad(told, (0, 0, poke_flow.shape[1], 0))
         if isinstance(camera_static, Tensor):
             gains = embedded.gains[:, :, camera_static.long()]
         else:
@@ -222,8 +248,35 @@ class FlowPokeTransformer(nn.Module):
             tokens, pos, gains, embedded.keys_values, poke_flow.shape[1], kept, visible
         )
 
-    def _mixture(self, raw: Float[Tensor, "*points k6"]) -> MotionMixture:
-        return mixture_from_head(raw, self.config.components, self.config.flow_scale)
+    def _guess(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        embedded: EmbeddedImage,
+        visible: Bool[Tensor, "q p"] | None = None,
+    ) -> Float[Tensor, "b q 2"]:
+        """What the modes let expect of the queries' flows; zeros where the model has none."""
+        if self.modes is None or embedded.modes is None:
+            return torch.zeros_like(query_pos)
+        with torch.autocast(query_pos.device.type, enabled=False):
+            at_poke, at_query = (
+                sample_features(embedded.modes, pos) for pos in (poke_pos, query_pos)
+            )
+            return self.modes.guess(query_pos, at_query, poke_pos, at_poke, poke_flow, visible)
+
+    def _mixture(
+        self, raw: Float[Tensor, "*points k6"], guess: Float[Tensor, "*points 2"]
+    ) -> MotionMixture:
+        """The head's numbers as a mixture."""
+        count = self.config.components
+        mixture = mixture_from_head(raw[..., : 6 * count], count, self.config.flow_scale)
+        if self.modes is None:
+            return mixture
+        share = raw[..., 6 * count :, None].double()
+        return dataclasses.replace(
+            mixture, locs=mixture.locs + share * guess[..., None, :].double()
+        )
 
 
 class ImageEmbedder(nn.Module):

@@ -24,12 +24,17 @@ from fpt_ros.training.distributed import Processes, joined_processes
 from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.loop import CHECKPOINT, Loop, Running
 from fpt_ros.training.recipes import RECIPES, Recipe, Sampling
-from fpt_ros.training.starting import ENCODER_WEIGHTS, start_from_checkpoint, start_from_encoder
+from fpt_ros.training.starting import (
+    ENCODER_WEIGHTS,
+    start_from_checkpoint,
+    start_from_encoder,
+    with_modes,
+)
 from fpt_ros.training.stopping import Stop
 from fpt_ros.training.trainer import NotFiniteError, Trainer
 from fpt_ros.training.validation import Validation
 
-WITH_ANY_WEIGHTS = ("image_size", "horizon", "license")
+WITH_ANY_WEIGHTS = ("image_size", "horizon", "license", "modes")
 """Of the model's settings, those that fine-tuning may change; the others come with the weights."""
 
 
@@ -149,6 +154,8 @@ def starting_model(
     if refused:
         raise ValueError(f"{', '.join(refused)}: not to be chosen beside --from, which brings them")
     model = start_from_checkpoint(options.start, options.allow_download, given.get("image_size"))
+    if given.get("modes", model.config.modes) != model.config.modes:
+        model = with_modes(model, given["modes"])
     license_ = model.config.license
     if license_ and given.get("license", license_) != license_:
         raise ValueError(f"license: what comes from {options.start} stays {license_}")

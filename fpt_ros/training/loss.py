@@ -1,13 +1,17 @@
-"""The loss of a step: negative log-likelihood under the query-causal mask, and the pair loss."""
+"""The loss of a step: negative log-likelihood under the query-causal mask, and what the small
+model's encoder is taught by itself: the pair loss and the mode loss."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.tokens import sample_features
+from fpt_ros.training.mode_loss import mode_loss
 from fpt_ros.training.pair_loss import PairLoss
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ class TrainingLoss(nn.Module):
     def forward(
         self, batch: Batch, lead: bool = False, seed: int | None = None
     ) -> dict[str, Float[Tensor, ""]]:
-        """`loss`, to be minimised, and its parts `nll` and `pair`.
+        """`loss`, to be minimised, and its parts `nll`, `pair` and `mode`.
 
         Args:
             lead: the pair loss alone.
@@ -65,9 +69,21 @@ class TrainingLoss(nn.Module):
         if self.pair_loss is not None:
             found["pair"] = self.pair_loss(embedded.features, batch.pair_pos, batch.pair_bodies)
             found["loss"] = found["loss"] + found["pair"] * self.recipe.pair_weight
+        if self.model.modes is not None and self.recipe.mode_weight > 0:
+            found["mode"] = self._mode_loss(batch, embedded)
+            found["loss"] = found["loss"] + found["mode"] * self.recipe.mode_weight
         if seed is not None:
             found |= motion_errors(mixture, batch.query_flow, seed)
         return found
+
+    def _mode_loss(self, batch: Batch, embedded: EmbeddedImage) -> Float[Tensor, ""]:
+        """Over the points of the pair loss, where the camera stands still: it moves all else."""
+        modes = self.model.modes
+        assert modes is not None and embedded.modes is not None
+        fields = modes.fields_in(sample_features(embedded.modes, batch.pair_pos))
+        flow = batch.pair_flow * batch.camera_static[:, None, None]
+        flow = rearrange(flow, "(b m) p xy -> b m p xy", b=len(batch.images))
+        return mode_loss(fields, modes.log_noise, flow, batch.pair_bodies)
 
     def predict(
         self, batch: Batch, images: Float[Tensor, "b 3 s s"]

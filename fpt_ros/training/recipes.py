@@ -97,6 +97,8 @@ class Recipe:
     """Autocast to bfloat16; on a CPU, in matrix products alone, where it is faster."""
     pair_weight: float = 0.0
     """Weight of the pair loss, which the small encoder alone has."""
+    mode_weight: float = 0.0
+    """Weight of the mode loss, which a model with modes alone has."""
     pair_steps: int = 0
     """First steps, with the pair loss alone."""
     noise: float = 0.0
@@ -116,7 +118,9 @@ class Recipe:
             check(self, name, 1, math.inf)
         for name in ("learning_rate", "clip"):
             check(self, name, math.ulp(0.0), math.inf)
-        for name in ("final_rate", "weight_decay", "trunk_share", "pair_weight", "pair_steps"):
+        for name in ("final_rate", "weight_decay", "trunk_share"):
+            check(self, name, 0, math.inf)
+        for name in ("pair_weight", "mode_weight", "pair_steps"):
             check(self, name, 0, math.inf)
         for name in ("beta2", "ema"):
             check(self, name, 0, 1)
@@ -151,6 +155,7 @@ RECIPES = {
         clip_by_group=True,
         ema=0.999,
         pair_weight=2.0,
+        mode_weight=0.5,
         pair_steps=300,
         noise=0.002,
         first_noise=0.015,
@@ -173,6 +178,7 @@ RECIPES = {
             image_size=224,
             width=192,
             depth=4,
+            modes=4,
             flow_scale=20.0,
             license="Apache-2.0",
         ),

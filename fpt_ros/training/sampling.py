@@ -38,6 +38,8 @@ class Batch(NamedTuple):
     pair_pos: Float[Tensor, "b p 2"]
     pair_bodies: Int[Tensor, "b p"]
     """-1 where bodies are unknown."""
+    pair_flow: Float[Tensor, "m p 2"]
+    """The same points' in each motion."""
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
@@ -78,6 +80,7 @@ def draw_sample(
         "camera_static": moment.camera_static,
         "pair_pos": moment.points[pairs],
         "pair_bodies": bodies[pairs],
+        "pair_flow": moment.flows[:, pairs],
         **{name: np.stack([motion[name] for motion in motions]) for name in motions[0]},
     }
 

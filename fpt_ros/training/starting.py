@@ -63,6 +63,23 @@ def at_image_size(model: FlowPokeTransformer, image_size: int) -> FlowPokeTransf
     return other
 
 
+def with_modes(model: FlowPokeTransformer, count: int) -> FlowPokeTransformer:
+    """The same weights and new modes, whose guess has no say yet: the same predictions.
+
+    Raises:
+        ValueError: the model has modes already, or an encoder that cannot have any.
+    """
+    if model.config.modes:
+        raise ValueError(f"modes is {count}: the weights to start from have {model.config.modes}")
+    other = FlowPokeTransformer(replace(model.config, modes=count))
+    state = other.state_dict()
+    for name, value in model.state_dict().items():
+        grown = value.shape != state[name].shape  # the head's last layer
+        state[name] = torch.cat([value, 0 * state[name][len(value) :]]) if grown else value
+    other.load_state_dict(state)
+    return other
+
+
 def start_from_encoder(config: ModelConfig, weights: str) -> FlowPokeTransformer:
     """A new model whose encoder alone is pretrained.
 

@@ -56,7 +56,7 @@ def test_two_processes_train_as_one_with_both_batches(toy_data, tmp_path):
         for name in ("one", "two")
     }
     for name, expected in saved["one"]["model"].items():
-        torch.testing.assert_close(saved["two"]["model"][name], expected, rtol=0, atol=2e-4)
+        torch.testing.assert_close(saved["two"]["model"][name], expected, rtol=0, atol=5e-4)
     first, second = (saved[name]["optimizer"]["state"] for name in ("one", "two"))
     assert first.keys() == second.keys()
     for number in first:

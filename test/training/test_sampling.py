@@ -34,8 +34,9 @@ def test_shapes_and_types(toy_data):
     )
     assert batch.query_weight.shape == (8, 3, 7) and batch.camera_static.shape == (8,)
     assert batch.pair_pos.shape == (4, 10, 2) and batch.pair_bodies.shape == (4, 10)
+    assert batch.pair_flow.shape == (8, 10, 2)
     floats = [t for t in batch if t.is_floating_point()]
-    assert all(t.dtype == torch.float32 for t in floats) and len(floats) == 7
+    assert all(t.dtype == torch.float32 for t in floats) and len(floats) == 8
 
 
 def test_worker_processes_draw_the_same(toy_data):
@@ -59,7 +60,8 @@ def test_pokes_and_queries_are_true_motions():
             for s in range(max(0, -k), len(clip.tracks) - max(0, k))
         ]
     )
-    for kind in ("poke", "query"):
+    drawn["pair_pos"] = np.broadcast_to(drawn["pair_pos"], drawn["pair_flow"].shape)
+    for kind in ("poke", "query", "pair"):
         pairs = np.concatenate([drawn[f"{kind}_pos"], drawn[f"{kind}_flow"]], -1).reshape(-1, 1, 4)
         assert np.abs(pairs - known).max(-1).min(-1).max() < 1e-6
 

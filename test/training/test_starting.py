@@ -9,7 +9,12 @@ from tiny import OPTIONS, batches, tiny_recipe
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint, save_checkpoint
 from fpt_ros.training.__main__ import make_parser, make_recipe, starting_model
-from fpt_ros.training.starting import StartError, start_from_checkpoint, start_from_encoder
+from fpt_ros.training.starting import (
+    StartError,
+    start_from_checkpoint,
+    start_from_encoder,
+    with_modes,
+)
 from fpt_ros.training.trainer import Trainer
 
 DINO = ModelConfig("dinov2_vits14_reg", image_size=28, width=64, depth=1)
@@ -85,6 +90,23 @@ def test_fine_tuning_keeps_the_embedded_models_architecture():
         start("--from=embedded", "--license=MIT")
     with pytest.raises(ValueError, match="--encoder-weights is given beside --from"):
         start("--from=embedded", "--encoder-weights=none")
+
+
+@torch.no_grad()
+def test_weights_without_modes_get_some_and_predict_the_same_at_first():
+    model, recipe = start("--from=embedded", "--modes=3")
+    embedded = load_checkpoint("embedded", "cpu", "float32")
+    assert recipe.model == replace(embedded.config, modes=3)
+    picture, points = torch.rand(1, 3, 224, 224) * 2 - 1, torch.rand(1, 5, 2)
+    asked = points[:, :2], 0.1 * points[:, 2:4], points, True
+    found, wanted = (
+        m.eval().predict_parallel(*asked, m.embed_image(picture)) for m in (model, embedded)
+    )
+    torch.testing.assert_close(found.locs, wanted.locs, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="modes is 3: the weights to start from have 2"):
+        with_modes(start_from_encoder(replace(recipe.model, modes=2), "none"), 3)
+    with pytest.raises(ValueError, match="modes is 3: must be 0 for dinov2_vits14_reg"):
+        with_modes(FlowPokeTransformer(DINO), 3)
 
 
 def test_the_same_weights_take_pictures_of_another_size():

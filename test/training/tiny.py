@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from fpt_ros.model import ModelConfig
 from fpt_ros.training.dataset import Loaded, MomentDataset, make_loader
 from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.loop import Loop, Running
@@ -43,7 +42,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
     sampling = {n: changes.pop(n) for n in list(changes) if hasattr(small.sampling, n)}
     settings = {
         "sampling": replace(small.sampling, **{**SAMPLING, **sampling}),
-        "model": ModelConfig("efficientnet_lite0", **MODEL, flow_scale=20.0, license="Apache-2.0"),
+        "model": replace(small.model, **MODEL),
         "bfloat16": False,
         **SETTINGS,
     }
