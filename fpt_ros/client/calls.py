@@ -81,7 +81,7 @@ class GoalCall:
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
         self._on_answer, self._on_error = on_answer, on_error
-        self._forget()
+        self._handle = self._reply = None
         self._abandoned = False
         self._accepted = self._client.send_goal_async(
             self._goal, feedback_callback=self._on_feedback
