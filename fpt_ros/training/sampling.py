@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     pair_bodies: Int[Tensor, "b p"]
     """-1 where bodies are unknown."""
     pair_flow: Float[Tensor, "m p 2"]
-    """The same points' in each motion."""
+    """Flow of the same points in each motion."""
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
