@@ -66,7 +66,7 @@ class FlowPokeTransformer(nn.Module):
         encoder = self.image_embedder.model
         if self.config.modes and isinstance(encoder, EfficientNetLite0Encoder):
             self.modes = MotionModes(image_width, encoder.pair_channels, self.config.modes)
-            self.guess_emb = Linear(2, width, bias=False)
+            self.guess_emb = Linear(3, width, bias=False)
             nn.init.zeros_(self.guess_emb.weight)
         self.out_mlp = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6),
@@ -229,7 +229,7 @@ class FlowPokeTransformer(nn.Module):
         self,
         pos: Float[Tensor, "b l 2"],
         poke_flow: Float[Tensor, "b p 2"],
-        guess: Float[Tensor, "b q 2"],
+        guess: Float[Tensor, "b q 3"],
         camera_static: bool | Bool[Tensor, "b"],
         embedded: EmbeddedImage,
         kept: list[KeptPokes] | None = None,
@@ -238,7 +238,9 @@ class FlowPokeTransformer(nn.Module):
         """Tokens at `pos` (new pokes, then queries) through the transformer."""
         tokens = self.input_mlp(poke_flow, sample_features(embedded.features, pos))
         if self.modes is not None:
-            told = self.guess_emb((guess * self.config.flow_scale).to(tokens.dtype))
+            flow, count = guess.split([2, 1], -1)
+            told = torch.cat([flow * self.config.flow_scale, count], -1)
+            told = self.guess_emb(told.to(tokens.dtype))
             tokens = tokens + F.pad(told, (0, 0, poke_flow.shape[1], 0))
         if isinstance(camera_static, Tensor):
             gains = embedded.gains[:, :, camera_static.long()]
@@ -255,10 +257,10 @@ class FlowPokeTransformer(nn.Module):
         query_pos: Float[Tensor, "b q 2"],
         embedded: EmbeddedImage,
         visible: Bool[Tensor, "q p"] | None = None,
-    ) -> Float[Tensor, "b q 2"]:
-        """What the modes let expect of the queries' flows; zeros where the model has none."""
+    ) -> Float[Tensor, "b q 3"]:
+        """What the modes let expect of the queries; zeros where the model has none."""
         if self.modes is None or embedded.modes is None:
-            return torch.zeros_like(query_pos)
+            return F.pad(torch.zeros_like(query_pos), (0, 1))
         with torch.autocast(query_pos.device.type, enabled=False):
             at_poke, at_query = (
                 sample_features(embedded.modes, pos) for pos in (poke_pos, query_pos)
@@ -266,7 +268,7 @@ class FlowPokeTransformer(nn.Module):
             return self.modes.guess(query_pos, at_query, poke_pos, at_poke, poke_flow, visible)
 
     def _mixture(
-        self, raw: Float[Tensor, "*points k6"], guess: Float[Tensor, "*points 2"]
+        self, raw: Float[Tensor, "*points k6"], guess: Float[Tensor, "*points 3"]
     ) -> MotionMixture:
         """The head's numbers as a mixture."""
         count = self.config.components
@@ -275,7 +277,7 @@ class FlowPokeTransformer(nn.Module):
             return mixture
         share = raw[..., 6 * count :, None].double()
         return dataclasses.replace(
-            mixture, locs=mixture.locs + share * guess[..., None, :].double()
+            mixture, locs=mixture.locs + share * guess[..., None, :2].double()
         )
 
 

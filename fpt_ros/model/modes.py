@@ -1,9 +1,11 @@
 """How the points of one body move together, and what pokes let one expect of the others.
 
-A drawer or a door can move in one way, a loose thing in a few. So the flows of a body's points are
-taken for sums of K fields over the picture, its modes, times normal factors that all its points
-share, plus a little noise. Pokes tell of the factors, and so of every other point of their body:
-what is expected there is the ridge regression of the pokes' flows on the modes at the pokes.
+To the first order, a rigid thing's picture moves affinely; a drawer or a door in one way of its own,
+which the picture tells. So the flows of a body's points are taken for sums of fields, its modes,
+times normal factors that all its points share, plus a little noise. Six of the fields are the
+affine ones, of a size that is predicted for each point; K more are predicted altogether. Pokes tell
+of the factors, and so of every other point of their body: what is expected there is the ridge
+regression of the pokes' flows on the modes at the pokes.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -20,6 +23,21 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 HIDDEN = 192
+AFFINE = 6
+"""Affine fields: along x, along y, growing, turning, and the two shears."""
+REACH = 0.2
+"""Image sides from a body's middle at which the affine fields that grow outwards are 1."""
+
+
+def affine_fields(
+    offset: Float[Tensor, "*points 2"], sizes: Float[Tensor, "*points 6"]
+) -> Float[Tensor, "*points 2 6"]:
+    """The affine fields, of the given sizes, at offsets from the point that they are about."""
+    x, y = (offset / REACH).unbind(-1)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    along_x = torch.stack([one, zero, x, -y, x, y], -1)
+    along_y = torch.stack([zero, one, y, x, -y, x], -1)
+    return torch.stack([along_x, along_y], -2) * sizes[..., None, :]
 
 
 class MotionModes(nn.Module):
@@ -28,22 +46,26 @@ class MotionModes(nn.Module):
     Args:
         channels: of the encoder's map.
         pair_channels: of them the first are the pair embedding, close to each other on one body.
-        count: K.
+        count: K, the fields that are not affine.
     """
 
     def __init__(self, channels: int, pair_channels: int, count: int) -> None:
         super().__init__()
         self.pair_channels, self.count = pair_channels, count
-        self.fields = nn.Sequential(Linear(channels, HIDDEN), nn.GELU(), Linear(HIDDEN, 2 * count))
+        self.fields = nn.Sequential(
+            Linear(channels, HIDDEN), nn.GELU(), Linear(HIDDEN, 2 * count + AFFINE)
+        )
         self.log_noise = nn.Parameter(torch.tensor(-1.5))
         """Of the noise's standard deviation, in units of the factors'."""
         self.same_bias = nn.Parameter(torch.tensor(2.0))
         self.same_slope = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, features: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b c gh gw"]:
-        """What `guess` must know of each cell: the pair embedding, then the modes; float32."""
-        fields = self.fields(features.movedim(1, -1)).movedim(-1, 1)
-        return torch.cat([features[:, : self.pair_channels].float(), fields.float()], 1)
+        """What `guess` must know of each cell: the pair embedding, the sizes of the affine fields,
+        then the other fields; float32."""
+        raw = self.fields(features.movedim(1, -1)).movedim(-1, 1).float()
+        sizes = F.softplus(raw[:, :AFFINE])
+        return torch.cat([features[:, : self.pair_channels].float(), sizes, raw[:, AFFINE:]], 1)
 
     def guess(
         self,
@@ -53,8 +75,9 @@ class MotionModes(nn.Module):
         at_poke: Float[Tensor, "b p c"],
         poke_flow: Float[Tensor, "b p 2"],
         visible: Bool[Tensor, "q p"] | None = None,
-    ) -> Float[Tensor, "b q 2"]:
-        """The flow to expect of each query, in the pokes' unit; 0 without a poke on its body.
+    ) -> Float[Tensor, "b q 3"]:
+        """The flow to expect of each query, in the pokes' unit, and how many pokes are on its body;
+        all 0 where none is.
 
         Args:
             at_query: what `forward` gives, at the queries.
@@ -64,18 +87,30 @@ class MotionModes(nn.Module):
         counts = self._same_body(query_pos, at_query, poke_pos, at_poke)
         if visible is not None:
             counts = counts * visible
-        modes, poke_modes = (self.fields_in(values) for values in (at_query, at_poke))
-        gram = rearrange(poke_modes.mT @ poke_modes, "b p k j -> b p (k j)")
-        moment = (poke_modes.mT @ poke_flow.float()[..., None])[..., 0]
-        noise = (2 * self.log_noise.float()).exp() * torch.eye(self.count, device=modes.device)
-        system = noise + rearrange(counts @ gram, "b q (k j) -> b q k j", k=self.count)
+        offset = (poke_pos[:, None] - query_pos[:, :, None]).float()
+        poke_modes = self.fields_at(offset, at_poke[:, None].expand(-1, len(offset[0]), -1, -1))
+        modes = self.fields_at(torch.zeros_like(query_pos, dtype=torch.float32), at_query)
+        rows = rearrange(poke_modes, "b q p xy k -> b q (p xy) k")
+        weighted = rearrange(poke_modes * counts[..., None, None], "b q p xy k -> b q k (p xy)")
+        flow = rearrange(poke_flow.float(), "b p xy -> b 1 (p xy) 1")
+        noise = (2 * self.log_noise.float()).exp() * torch.eye(rows.shape[-1], device=rows.device)
         # It cannot be singular; a check that it is not would make the CPU wait for a GPU.
-        factors = torch.linalg.solve_ex(system, (counts @ moment)[..., None]).result
-        return (modes @ factors)[..., 0]
+        factors = torch.linalg.solve_ex(noise + weighted @ rows, weighted @ flow).result
+        return torch.cat([(modes @ factors)[..., 0], counts.sum(-1, keepdim=True)], -1)
 
-    def fields_in(self, values: Float[Tensor, "b n c"]) -> Float[Tensor, "b n 2 k"]:
-        """The modes in values of `forward`'s map at some points; x before y."""
-        return values[..., self.pair_channels :].unflatten(-1, (2, self.count))
+    def fields_at(
+        self, offset: Float[Tensor, "*points 2"], values: Float[Tensor, "*points c"]
+    ) -> Float[Tensor, "*points 2 k6"]:
+        """All fields at some points, the affine ones first; x before y.
+
+        Args:
+            offset: of the points from the one that the affine fields are about, image sides.
+            values: what `forward` gives, at the points.
+        """
+        sizes, others = values[..., self.pair_channels :].split([AFFINE, 2 * self.count], -1)
+        return torch.cat(
+            [affine_fields(offset, sizes), others.unflatten(-1, (2, self.count))], -1
+        )
 
     def _same_body(
         self, query_pos: Tensor, at_query: Tensor, poke_pos: Tensor, at_poke: Tensor

@@ -54,36 +54,47 @@ class TrainingLoss(nn.Module):
         """`loss`, to be minimised, and its parts `nll`, `pair` and `mode`.
 
         Args:
-            lead: the pair loss alone.
+            lead: what the encoder is taught by itself, alone.
             seed: also measure samples drawn with it, see `motion_errors`.
         """
+        images = to_model(batch.images)
         if lead and self.pair_loss is not None:
             with self._autocast():
-                features = self.model.image_embedder(to_model(batch.images)).float()
-            pair = self.pair_loss(features, batch.pair_pos, batch.pair_bodies)
-            return {"loss": pair * self.recipe.pair_weight, "pair": pair}
-        embedded, mixture = self.predict(batch, to_model(batch.images))
+                features = self.model.image_embedder(images)
+                modes = None if self.model.modes is None else self.model.modes(features)
+            return self._with_sum(self._encoder_losses(batch, features.float(), modes))
+        embedded, mixture = self.predict(batch, images)
         log_prob = mixture.log_prob(batch.query_flow + batch.query_noise)
         found = {"nll": -(log_prob * batch.query_weight).sum() / log_prob.numel()}
-        found["loss"] = found["nll"]
-        if self.pair_loss is not None:
-            found["pair"] = self.pair_loss(embedded.features, batch.pair_pos, batch.pair_bodies)
-            found["loss"] = found["loss"] + found["pair"] * self.recipe.pair_weight
-        if self.model.modes is not None and self.recipe.mode_weight > 0:
-            found["mode"] = self._mode_loss(batch, embedded)
-            found["loss"] = found["loss"] + found["mode"] * self.recipe.mode_weight
+        found |= self._encoder_losses(batch, embedded.features, embedded.modes)
+        found = self._with_sum(found)
         if seed is not None:
             found |= motion_errors(mixture, batch.query_flow, seed)
         return found
 
-    def _mode_loss(self, batch: Batch, embedded: EmbeddedImage) -> Float[Tensor, ""]:
-        """Over the points of the pair loss, where the camera stands still: it moves all else."""
-        modes = self.model.modes
-        assert modes is not None and embedded.modes is not None
-        fields = modes.fields_in(sample_features(embedded.modes, batch.pair_pos))
-        flow = batch.pair_flow * batch.camera_static[:, None, None]
-        flow = rearrange(flow, "(b m) p xy -> b m p xy", b=len(batch.images))
-        return mode_loss(fields, modes.log_noise, flow, batch.pair_bodies)
+    def _with_sum(self, parts: dict[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
+        weights = {"nll": 1.0, "pair": self.recipe.pair_weight, "mode": self.recipe.mode_weight}
+        loss = torch.stack([value * weights[name] for name, value in parts.items()]).sum()
+        return parts | {"loss": loss}
+
+    def _encoder_losses(
+        self,
+        batch: Batch,
+        features: Float[Tensor, "b d gh gw"],
+        modes: Float[Tensor, "b c gh gw"] | None,
+    ) -> dict[str, Float[Tensor, ""]]:
+        """`pair`, and `mode` where the camera stands still: it moves all else."""
+        found = {}
+        if self.pair_loss is not None:
+            found["pair"] = self.pair_loss(features, batch.pair_pos, batch.pair_bodies)
+        if self.model.modes is not None and modes is not None and self.recipe.mode_weight > 0:
+            values = sample_features(modes, batch.pair_pos)
+            flow = batch.pair_flow * batch.camera_static[:, None, None]
+            flow = rearrange(flow, "(b m) p xy -> b m p xy", b=len(batch.images))
+            found["mode"] = mode_loss(
+                self.model.modes, values, batch.pair_pos, flow, batch.pair_bodies
+            )
+        return found
 
     def predict(
         self, batch: Batch, images: Float[Tensor, "b 3 s s"]

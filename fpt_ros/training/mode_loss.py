@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+    from fpt_ros.model.modes import MotionModes
+
 STILL = 0.005
 """Image sides: bodies whose points move less (root mean square) teach nothing."""
 FEWEST = 4
@@ -17,8 +19,9 @@ FEWEST = 4
 
 
 def mode_loss(
-    modes: Float[Tensor, "b p 2 k"],
-    log_noise: Float[Tensor, ""],
+    modes: MotionModes,
+    values: Float[Tensor, "b p c"],
+    pos: Float[Tensor, "b p 2"],
     flow: Float[Tensor, "b m p 2"],
     bodies: Int[Tensor, "b p"],
 ) -> Float[Tensor, ""]:
@@ -26,23 +29,27 @@ def mode_loss(
     mean over the motions.
 
     Flows are measured in their body's root mean square: factors of variance 1 must do for motions
-    of any length. So they are normal, with the covariance `modes modes^T + noise^2`.
+    of any length. So they are normal, with the covariance `fields fields^T + noise^2`. A body's
+    affine fields are about the middle of its points.
 
     Args:
-        modes: at some points of each picture.
+        values: what `modes` gives at some points of each picture.
+        pos: the points.
         flow: of these points in each of the picture's motions; all 0 where it is not to count.
         bodies: the points' rigid bodies; the world (0) and unknown ones (-1) do not count.
     """
     numbers = bodies.unique()
     on_body = bodies[:, None] == numbers[numbers > 0, None]
     picture, place = (on_body.sum(-1) >= FEWEST).nonzero(as_tuple=True)
-    on_body = on_body[picture, place].to(modes.dtype)
+    on_body = on_body[picture, place].to(values.dtype)
     count = 2 * on_body.sum(1)
+    weight = on_body[..., None]
+    middle = (pos[picture] * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+    fields = modes.fields_at(pos[picture] - middle, values[picture]) * weight[..., None]
     moved = flow[picture] * on_body[:, None, :, None]
     rms = (moved.square().sum((2, 3)) / count[:, None]).sqrt()
-    values = (moved / rms.clamp_min(STILL)[..., None, None]).flatten(2)
-    matrix = (modes[picture] * on_body[..., None, None]).flatten(1, 2)
-    losses = _unlikeliness(matrix, log_noise, values, count)
+    rows = (moved / rms.clamp_min(STILL)[..., None, None]).flatten(2)
+    losses = _unlikeliness(fields.flatten(1, 2), modes.log_noise, rows, count)
     return (losses * (rms > STILL)).sum() / flow.shape[:2].numel()
 
 

@@ -100,7 +100,7 @@ class Recipe:
     mode_weight: float = 0.0
     """Weight of the mode loss, which a model with modes alone has."""
     pair_steps: int = 0
-    """First steps, with the pair loss alone."""
+    """First steps, with the pair loss and the mode loss alone."""
     noise: float = 0.0
     """Standard deviation added to the targets: exact zeros make the likelihood degenerate."""
     first_noise: float = 0.0

@@ -83,7 +83,7 @@ class Trainer:
 
     @property
     def leading(self) -> bool:
-        """Whether the pair loss is still alone."""
+        """Whether the encoder is still taught by itself, without the motions' likelihood."""
         return self.loss.pair_loss is not None and self.step < self.recipe.pair_steps
 
     def train_step(self, loaded: Loaded, measured: bool = False) -> dict[str, float]:
@@ -155,8 +155,9 @@ class Trainer:
         trunk = encoder.trunk if isinstance(encoder, EfficientNetLite0Encoder) else encoder
         pretrained = {id(p) for p in trunk.parameters()}
         joining = {id(p) for p in encoder.parameters()} - pretrained
-        if self.loss.pair_loss is not None:
-            joining |= {id(p) for p in self.loss.pair_loss.parameters()}
+        for taught_with_it in (self.loss.pair_loss, self.model.modes):
+            if taught_with_it is not None:
+                joining |= {id(p) for p in taught_with_it.parameters()}
         groups: dict[str, list[nn.Parameter]] = {"trunk": [], "join": [], "transformer": []}
         for parameter in self.loss.parameters():
             mine = id(parameter)
@@ -168,7 +169,7 @@ class Trainer:
         lead = self.recipe.pair_steps if self.loss.pair_loss is not None else 0
         for group in self.optimizer.param_groups:
             share = self.recipe.trunk_share if group["name"] == "trunk" else 1.0
-            # The transformer's own warm-up begins where the pair loss ceases to be alone.
+            # The transformer's own warm-up begins where the encoder ceases to learn alone.
             start = lead if group["name"] == "transformer" else 0
             group["lr"] = self.recipe.rate_at(self.step, share, start)
 

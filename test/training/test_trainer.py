@@ -211,7 +211,7 @@ def test_compiled_training_agrees_with_plain(toy_data):
 
 
 def test_validation_is_the_same_every_time_and_shuffles_pictures(toy_data, tmp_path):
-    recipe = tiny_recipe(steps=24, pair_steps=16, learning_rate=3e-3)
+    recipe = tiny_recipe(steps=32, pair_steps=16, learning_rate=3e-3)
     data, val = toy_data / "train", toy_data / "val"
     loop = tiny_loop(recipe, data, tmp_path, val, encoder="imagenet", workers=1)
     first = loop.validation.measure(loop.trainer.averaged_loss)
