@@ -1,10 +1,10 @@
 """How the points of one body move together, and what pokes let one expect of the others.
 
-To the first order, a rigid thing's picture moves affinely; a drawer or a door in one way of its own,
-which the picture tells. So the flows of a body's points are taken for sums of fields, its modes,
-times normal factors that all its points share, plus a little noise. Six of the fields are the
-affine ones, of a size that is predicted for each point; K more are predicted altogether. Pokes tell
-of the factors, and so of every other point of their body: what is expected there is the ridge
+To the first order, a rigid thing's picture moves affinely; a drawer or a door in one way of its
+own, which the picture tells. So the flows of a body's points are taken for sums of fields, its
+modes, times normal factors that all its points share, plus a little noise. Six of the fields are
+the affine ones, of sizes that are predicted for each point; K more are predicted altogether. Pokes
+tell of the factors, and so of every other point of their body: what is expected there is the ridge
 regression of the pokes' flows on the modes at the pokes.
 """
 
@@ -108,9 +108,7 @@ class MotionModes(nn.Module):
             values: what `forward` gives, at the points.
         """
         sizes, others = values[..., self.pair_channels :].split([AFFINE, 2 * self.count], -1)
-        return torch.cat(
-            [affine_fields(offset, sizes), others.unflatten(-1, (2, self.count))], -1
-        )
+        return torch.cat([affine_fields(offset, sizes), others.unflatten(-1, (2, self.count))], -1)
 
     def _same_body(
         self, query_pos: Tensor, at_query: Tensor, poke_pos: Tensor, at_poke: Tensor

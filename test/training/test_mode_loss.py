@@ -83,3 +83,16 @@ def test_a_training_step_has_it_from_still_cameras_alone(toy_data):
     parts = sum(measured[True][name] * w for name, w in (("nll", 1), ("pair", 2), ("mode", 0.5)))
     torch.testing.assert_close(measured[True]["loss"], parts)
     assert "mode" not in tiny_trainer(tiny_recipe(mode_weight=0.0)).loss(loaded.batch)
+
+
+def test_encoder_and_modes_learn_alone_at_first(toy_data):
+    recipe = tiny_recipe(pair_steps=1)
+    trainer = tiny_trainer(recipe)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    found = trainer.train_step(next(iter(batches(recipe, toy_data / "train"))))
+    assert "nll" not in found and found["mode"] != 0
+    changed = {
+        name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])
+    }
+    assert "modes.fields.2.weight" in changed and "image_embedder.model.pair.weight" in changed
+    assert not any(name.startswith(("transformer", "out_mlp", "guess_emb")) for name in changed)
