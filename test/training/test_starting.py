@@ -93,14 +93,16 @@ def test_fine_tuning_keeps_the_embedded_models_architecture():
 
 
 @torch.no_grad()
-def test_weights_without_modes_get_some_and_predict_the_same_at_first():
-    model, recipe = start("--from=embedded", "--modes=3")
-    embedded = load_checkpoint("embedded", "cpu", "float32")
-    assert recipe.model == replace(embedded.config, modes=3)
-    picture, points = torch.rand(1, 3, 224, 224) * 2 - 1, torch.rand(1, 5, 2)
+def test_weights_without_modes_get_some_and_predict_the_same_at_first(tmp_path):
+    torch.manual_seed(3)
+    plain = start_from_encoder(replace(tiny_recipe().model, modes=0), "none").eval()
+    save_checkpoint(plain, tmp_path / "plain.safetensors")
+    model, recipe = start(f"--from={tmp_path / 'plain.safetensors'}", "--modes=3")
+    assert recipe.model == replace(plain.config, modes=3)
+    picture, points = torch.rand(1, 3, 64, 64) * 2 - 1, torch.rand(1, 5, 2)
     asked = points[:, :2], 0.1 * points[:, 2:4], points, True
     found, wanted = (
-        m.eval().predict_parallel(*asked, m.embed_image(picture)) for m in (model, embedded)
+        m.eval().predict_parallel(*asked, m.embed_image(picture)) for m in (model, plain)
     )
     torch.testing.assert_close(found.locs, wanted.locs, atol=1e-6, rtol=0)
     with pytest.raises(ValueError, match="modes is 3: the weights to start from have 2"):
