@@ -15,8 +15,6 @@ from torch import Tensor
 
 from fpt_ros.model import FlowPokeTransformer, MotionMixture
 from fpt_ros.model.config import HEAD_WIDTH
-from fpt_ros.model.mixture import mixture_from_head
-from fpt_ros.model.tokens import sample_features
 from fpt_ros.model.transformer import Layer
 
 if TYPE_CHECKING:
@@ -39,14 +37,15 @@ def plain_forward(
     features = model.image_embedder(images)
     image_tokens = features.flatten(2).mT
     pos = torch.cat([poke_pos, query_pos], 1)
-    x = model.input_mlp(poke_flow, sample_features(features.float(), pos))
+    modes = None if model.modes is None else model.modes(features)
+    guess = model.guess(poke_pos, poke_flow, query_pos, modes)
+    x = model.tokens(pos, poke_flow, guess, features.float())
     condition = model.cond_emb(torch.tensor([int(camera_static)], device=x.device))
     angles = _angles(model, pos), _angles(model, _cell_centres(features))
     mask = _mask(poke_pos.shape[1], query_pos.shape[1]).to(x.device)
     for layer in model.transformer.layers:
         x = _layer(cast(Layer, layer), x, image_tokens, condition, *angles, mask)
-    raw = model.out_mlp(x[:, poke_pos.shape[1] :])
-    return mixture_from_head(raw, model.config.components, model.config.flow_scale)
+    return model.mixture(model.out_mlp(x[:, poke_pos.shape[1] :]), guess)
 
 
 def plain_copy(model: FlowPokeTransformer) -> FlowPokeTransformer:

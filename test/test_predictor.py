@@ -185,10 +185,12 @@ def test_segment_finds_what_a_poke_changes_at_every_pixel(predictor, context):
     assert part.divergence.shape == part.moves.shape == (480, 640)
     with pytest.raises(ValueError, match="pokes is empty"):
         predictor.segment(context, np.zeros((0, 4)))
-    # A trained model; with 64 cells of 7 pixels nothing is interpolated at the cells' centres.
+    # A trained model and a red block on grey. With 64 cells of 7 pixels nothing is interpolated at
+    # the cells' centres.
     predictor = Predictor.from_checkpoint("embedded", device="cpu")
-    blocks = np.random.default_rng(0).integers(0, 255, (7, 7, 3), np.uint8)
-    context = predictor.embed(blocks.repeat(64, 0).repeat(64, 1))
+    picture = np.full((448, 448, 3), 120, np.uint8)
+    picture[128:320, 128:320] = 180, 40, 30
+    context = predictor.embed(picture)
     poke, centres = [[220, 220, 40, 0]], np.array([[220, 220], [297, 199], [3, 3], [444, 24]])
     part = predictor.segment(context, poke)
     assert part.divergence.dtype == np.float32

@@ -123,11 +123,11 @@ class FlowPokeTransformer(nn.Module):
         chunks, guesses = [], []
         for queries in query_pos.split(chunk, 1):
             pos = torch.cat([poke_pos, queries], 1)
-            guesses.append(self._guess(all_pos, all_flow, queries, embedded))
+            guesses.append(self.guess(all_pos, all_flow, queries, embedded.modes))
             x = self._decode(pos, poke_flow, guesses[-1], camera_static, embedded, kept)
             chunks.append(self.out_mlp(x[:, poke_pos.shape[1] :]))
             poke_pos, poke_flow = poke_pos[:, :0], poke_flow[:, :0]  # from now on they are kept
-        return self._mixture(torch.cat(chunks, 1), torch.cat(guesses, 1))
+        return self.mixture(torch.cat(chunks, 1), torch.cat(guesses, 1))
 
     def query_causal(
         self,
@@ -146,13 +146,13 @@ class FlowPokeTransformer(nn.Module):
         prefix = torch.arange(pokes, device=poke_pos.device)
         visible = (prefix < prefix[:, None]).repeat_interleave(per_prefix, 0)
         pos = torch.cat([poke_pos, query_pos.flatten(1, 2)], 1)
-        guess = self._guess(poke_pos, poke_flow, query_pos.flatten(1, 2), embedded, visible)
+        guess = self.guess(poke_pos, poke_flow, query_pos.flatten(1, 2), embedded.modes, visible)
         x = self._decode(pos, poke_flow, guess, camera_static, embedded, visible=visible)
         raw, guess = (
             rearrange(part, "b (l n) k -> b l n k", n=per_prefix)
             for part in (self.out_mlp(x[:, pokes:]), guess)
         )
-        return self._mixture(raw, guess)
+        return self.mixture(raw, guess)
 
     def training_loss(
         self,
@@ -215,9 +215,9 @@ class FlowPokeTransformer(nn.Module):
         all_pos, all_flow = poke_pos, poke_flow
         for query in query_pos.split(1, 1):
             pos = torch.cat([poke_pos, query], 1)
-            guess = self._guess(all_pos, all_flow, query, embedded)
+            guess = self.guess(all_pos, all_flow, query, embedded.modes)
             x = self._decode(pos, poke_flow, guess, camera_static, embedded, kept)
-            mixture = self._mixture(self.out_mlp(x[:, -1]), guess[:, 0])
+            mixture = self.mixture(self.out_mlp(x[:, -1]), guess[:, 0])
             flow = draw(mixture).to(query)
             yield flow
             poke_pos, poke_flow = query, flow[:, None]
@@ -236,12 +236,7 @@ class FlowPokeTransformer(nn.Module):
         visible: Bool[Tensor, "q p"] | None = None,
     ) -> Float[Tensor, "b l w"]:
         """Tokens at `pos` (new pokes, then queries) through the transformer."""
-        tokens = self.input_mlp(poke_flow, sample_features(embedded.features, pos))
-        if self.modes is not None:
-            flow, count = guess.split([2, 1], -1)
-            told = torch.cat([flow * self.config.flow_scale, count], -1)
-            told = self.guess_emb(told.to(tokens.dtype))
-            tokens = tokens + F.pad(told, (0, 0, poke_flow.shape[1], 0))
+        tokens = self.tokens(pos, poke_flow, guess, embedded.features)
         if isinstance(camera_static, Tensor):
             gains = embedded.gains[:, :, camera_static.long()]
         else:
@@ -250,24 +245,38 @@ class FlowPokeTransformer(nn.Module):
             tokens, pos, gains, embedded.keys_values, poke_flow.shape[1], kept, visible
         )
 
-    def _guess(
+    def guess(
         self,
         poke_pos: Float[Tensor, "b p 2"],
         poke_flow: Float[Tensor, "b p 2"],
         query_pos: Float[Tensor, "b q 2"],
-        embedded: EmbeddedImage,
+        modes: Float[Tensor, "b c gh gw"] | None,
         visible: Bool[Tensor, "q p"] | None = None,
     ) -> Float[Tensor, "b q 3"]:
-        """What the modes let expect of the queries; zeros where the model has none."""
-        if self.modes is None or embedded.modes is None:
+        """What the embedded image's modes let expect of the queries; zeros where there are none."""
+        if self.modes is None or modes is None:
             return F.pad(torch.zeros_like(query_pos), (0, 1))
         with torch.autocast(query_pos.device.type, enabled=False):
-            at_poke, at_query = (
-                sample_features(embedded.modes, pos) for pos in (poke_pos, query_pos)
-            )
+            at_poke, at_query = (sample_features(modes, pos) for pos in (poke_pos, query_pos))
             return self.modes.guess(query_pos, at_query, poke_pos, at_poke, poke_flow, visible)
 
-    def _mixture(
+    def tokens(
+        self,
+        pos: Float[Tensor, "b l 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        guess: Float[Tensor, "b q 3"],
+        features: Float[Tensor, "b d gh gw"],
+    ) -> Float[Tensor, "b l w"]:
+        """Of the pokes and of the queries after them, which are told the guess."""
+        tokens = self.input_mlp(poke_flow, sample_features(features, pos))
+        if self.modes is None:
+            return tokens
+        flow, count = guess.split([2, 1], -1)
+        told = torch.cat([flow * self.config.flow_scale, count], -1)
+        told = self.guess_emb(told.to(tokens.dtype))
+        return tokens + F.pad(told, (0, 0, poke_flow.shape[1], 0))
+
+    def mixture(
         self, raw: Float[Tensor, "*points k6"], guess: Float[Tensor, "*points 3"]
     ) -> MotionMixture:
         """The head's numbers as a mixture."""

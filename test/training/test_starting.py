@@ -119,7 +119,7 @@ def test_the_same_weights_take_pictures_of_another_size():
     side = same.config.image_size // 8
     table = large.transpose(1, 2).unflatten(2, (32, 32))
     back = F.interpolate(table, size=(side, side), mode="area").flatten(2).transpose(1, 2)
-    assert F.cosine_similarity(back, small, dim=-1).mean() > 0.9
+    assert F.cosine_similarity(back, small, dim=-1).mean() > 0.8
     other = "image_embedder.model.position"
     kept = {name: tensor for name, tensor in larger.state_dict().items() if name != other}
     assert all(torch.equal(same.state_dict()[name], tensor) for name, tensor in kept.items())
