@@ -257,7 +257,8 @@ class FlowPokeTransformer(nn.Module):
         if self.modes is None or modes is None:
             return F.pad(torch.zeros_like(query_pos), (0, 1))
         with torch.autocast(query_pos.device.type, enabled=False):
-            at_poke, at_query = (sample_features(modes, pos) for pos in (poke_pos, query_pos))
+            at_points = sample_features(modes, torch.cat([poke_pos, query_pos], 1))
+            at_poke, at_query = at_points.split([poke_pos.shape[1], query_pos.shape[1]], 1)
             return self.modes.guess(query_pos, at_query, poke_pos, at_poke, poke_flow, visible)
 
     def tokens(

@@ -26,18 +26,11 @@ HIDDEN = 192
 AFFINE = 6
 """Affine fields: along x, along y, growing, turning, and the two shears."""
 REACH = 0.2
-"""Image sides from a body's middle at which the affine fields that grow outwards are 1."""
-
-
-def affine_fields(
-    offset: Float[Tensor, "*points 2"], sizes: Float[Tensor, "*points 6"]
-) -> Float[Tensor, "*points 2 6"]:
-    """The affine fields, of the given sizes, at offsets from the point that they are about."""
-    x, y = (offset / REACH).unbind(-1)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    along_x = torch.stack([one, zero, x, -y, x, y], -1)
-    along_y = torch.stack([zero, one, y, x, -y, x], -1)
-    return torch.stack([along_x, along_y], -2) * sizes[..., None, :]
+"""Image sides from the point that they are about at which the affine fields that grow are 1."""
+_THERE = ((1, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0))
+"""The affine fields at the point that they are about: along x, along y."""
+_GROWTH = (((0, 0, 1, 0, 1, 0), (0, 0, 0, 1, 0, 1)), ((0, 0, 0, -1, 0, 1), (0, 0, 1, 0, -1, 0)))
+"""And by how much they grow with x, then with y."""
 
 
 class MotionModes(nn.Module):
@@ -49,6 +42,10 @@ class MotionModes(nn.Module):
         count: K, the fields that are not affine.
     """
 
+    there: Tensor
+    growth: Tensor
+    identity: Tensor
+
     def __init__(self, channels: int, pair_channels: int, count: int) -> None:
         super().__init__()
         self.pair_channels, self.count = pair_channels, count
@@ -59,6 +56,10 @@ class MotionModes(nn.Module):
         """Of the noise's standard deviation, in units of the factors'."""
         self.same_bias = nn.Parameter(torch.tensor(2.0))
         self.same_slope = nn.Parameter(torch.tensor(3.0))
+        self.register_buffer("there", torch.tensor(_THERE, dtype=torch.float32), False)
+        growth = torch.tensor(_GROWTH, dtype=torch.float32).flatten(1) / REACH
+        self.register_buffer("growth", growth, False)
+        self.register_buffer("identity", torch.eye(AFFINE + count), False)
 
     def forward(self, features: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b c gh gw"]:
         """What `guess` must know of each cell: the pair embedding, the sizes of the affine fields,
@@ -84,39 +85,43 @@ class MotionModes(nn.Module):
             at_poke: the same at the pokes.
             visible: which pokes each query sees; None: all of them.
         """
-        counts = self._same_body(query_pos, at_query, poke_pos, at_poke)
+        offset = (poke_pos[:, None] - query_pos[:, :, None]).float()
+        counts = self._same_body(offset, at_query, at_poke)
         if visible is not None:
             counts = counts * visible
-        offset = (poke_pos[:, None] - query_pos[:, :, None]).float()
         poke_modes = self.fields_at(offset, at_poke[:, None].expand(-1, len(offset[0]), -1, -1))
-        modes = self.fields_at(torch.zeros_like(query_pos, dtype=torch.float32), at_query)
         rows = rearrange(poke_modes, "b q p xy k -> b q (p xy) k")
         weighted = rearrange(poke_modes * counts[..., None, None], "b q p xy k -> b q k (p xy)")
         flow = rearrange(poke_flow.float(), "b p xy -> b 1 (p xy) 1")
-        noise = (2 * self.log_noise.float()).exp() * torch.eye(rows.shape[-1], device=rows.device)
+        system = weighted @ rows + (2 * self.log_noise.float()).exp() * self.identity.float()
         # It cannot be singular; a check that it is not would make the CPU wait for a GPU.
-        factors = torch.linalg.solve_ex(noise + weighted @ rows, weighted @ flow).result
-        return torch.cat([(modes @ factors)[..., 0], counts.sum(-1, keepdim=True)], -1)
+        factors = torch.linalg.solve_ex(system, weighted @ flow).result
+        expected = (self.fields_at(None, at_query) @ factors)[..., 0]
+        return torch.cat([expected, counts.sum(-1, keepdim=True)], -1)
 
     def fields_at(
-        self, offset: Float[Tensor, "*points 2"], values: Float[Tensor, "*points c"]
+        self, offset: Float[Tensor, "*points 2"] | None, values: Float[Tensor, "*points c"]
     ) -> Float[Tensor, "*points 2 k6"]:
         """All fields at some points, the affine ones first; x before y.
 
         Args:
-            offset: of the points from the one that the affine fields are about, image sides.
+            offset: of the points from the one that the affine fields are about, image sides; None:
+                they are about each point itself.
             values: what `forward` gives, at the points.
         """
         sizes, others = values[..., self.pair_channels :].split([AFFINE, 2 * self.count], -1)
-        return torch.cat([affine_fields(offset, sizes), others.unflatten(-1, (2, self.count))], -1)
+        affine = self.there.float()
+        if offset is not None:
+            affine = affine + (offset @ self.growth.float()).unflatten(-1, (2, AFFINE))
+        others = others.unflatten(-1, (2, self.count))
+        return torch.cat([affine * sizes[..., None, :], others], -1)
 
     def _same_body(
-        self, query_pos: Tensor, at_query: Tensor, poke_pos: Tensor, at_poke: Tensor
+        self, offset: Float[Tensor, "b q p 2"], at_query: Tensor, at_poke: Tensor
     ) -> Float[Tensor, "b q p"]:
         """How much each poke counts for a query: the odds of one body are learned, as in the pair
         loss, from their embeddings and their distance."""
         embedding, poke_embedding = (p[..., : self.pair_channels] for p in (at_query, at_poke))
         apart = (embedding[:, :, None] - poke_embedding[:, None]).square().sum(-1)
-        distance = (query_pos[:, :, None] - poke_pos[:, None]).float().square().sum(-1)
-        slope = self.same_slope.float() * (distance + 1e-8).sqrt()
+        slope = self.same_slope.float() * (offset.square().sum(-1) + 1e-8).sqrt()
         return torch.sigmoid(self.same_bias.float() - apart - slope)
