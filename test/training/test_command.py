@@ -47,7 +47,8 @@ def records(out: Path) -> list[dict]:
 def test_two_processes_train_as_one_with_both_batches(toy_data, tmp_path):
     """In float32: gradients (Adam's average of them), weights, and figures."""
     data = ["--data", toy_data / "train", toy_data / "real", "--val", toy_data / "val"]
-    common = [*TRAIN, *data, *OPTIONS, "--no-bfloat16", "--report-every=1", "--validate-every=8"]
+    common = [*TRAIN, *data, *OPTIONS, "--no-bfloat16", "--report-every=1", "--validate-every=4"]
+    common += ["--steps=4", "--pair-steps=2"]  # rounding grows with every step
     pair = start(*TWO, *common, "--images=2", "--out", tmp_path / "two")
     one = start(*common, "--images=4", "--out", tmp_path / "one")
     finish(pair), finish(one)
@@ -59,16 +60,15 @@ def test_two_processes_train_as_one_with_both_batches(toy_data, tmp_path):
         # Adam moves a weight that hardly has a gradient by what rounding leaves of it: here and
         # there one is nearly a step off, 1e-3, but not all of them.
         off = saved["two"]["model"][name] - expected
-        assert off.square().mean().sqrt() <= 1e-4, name
+        assert off.square().mean().sqrt() <= 3e-5, name
     first, second = (saved[name]["optimizer"]["state"] for name in ("one", "two"))
     assert first.keys() == second.keys()
     for number in first:
         ours, theirs = second[number]["exp_avg"], first[number]["exp_avg"]
-        # Rounding grows with every step; the losses of all eight are equal to a millionth.
         assert (ours - theirs).norm() <= 0.03 * theirs.norm() + 1e-7
     assert len(saved["two"]["random"]) == 2
     figures = [records(tmp_path / name) for name in ("one", "two")]
-    assert len(figures[0]) == len(figures[1]) == 9
+    assert len(figures[0]) == len(figures[1]) == 5
     for ours, theirs in zip(*figures, strict=True):
         # The first two depend on the machine, the others on samples that each process draws.
         for name in ours.keys() - {"seconds", "samples_per_second", "train/epe", *PCK}:
