@@ -280,7 +280,8 @@ class FlowPokeTransformer(nn.Module):
     def mixture(
         self, raw: Float[Tensor, "*points k6"], guess: Float[Tensor, "*points 3"]
     ) -> MotionMixture:
-        """The head's numbers as a mixture."""
+        """The head's numbers as a mixture; with modes, the last ones say how much of the guess is
+        added to each component's mean."""
         count = self.config.components
         mixture = mixture_from_head(raw[..., : 6 * count], count, self.config.flow_scale)
         if self.modes is None:
