@@ -45,6 +45,12 @@ def faded(cases: Cases, fading: float) -> Float[np.ndarray, "n 2"]:
     return cases.poke_flow * np.exp(-((cases.distance / fading) ** 2) / 2)[:, None]
 
 
+def body_like_poke(cases: Cases) -> Float[np.ndarray, "n 2"]:
+    """The poke's flow on all of the poked body, as the truth has it, and nowhere else: what perfect
+    segmentation gives. No baseline, as it knows bodies; it says how much is in how they move."""
+    return cases.poke_flow * cases.same_body[:, None]
+
+
 def choose_baselines(cases: Cases) -> list[Baseline]:
     """The baselines, with what has to be chosen as it suits `cases` best: the fading by error,
     the distributions by likelihood."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fpt_ros.eval.baselines import body_like_poke
 from fpt_ros.eval.cases import POKES, Cases
 from fpt_ros.eval.figures import distribution_figures, flow_errors, mean, mean_iou, pck
 from fpt_ros.eval.predictions import Predictions, predict
@@ -32,18 +33,20 @@ def evaluate(
 ) -> Evaluation:
     """The figures of one set, with each number of pokes, wrong pictures, and of the baselines."""
     found = predict(model, cases, (0, 1, POKES), title=name)
+    bodies_known = bool(cases.same_body.any())
     figures = {
         "cases": len(cases),
         "clips": len({case.key for case in cases.each}),
         "points": len(cases.flow),
         "skip": skip,
         "moving_cameras": float(np.mean([not case.camera_static for case in cases.each])),
-        "bodies_known": bool(cases.same_body.any()),
+        "bodies_known": bodies_known,
         "no_poke": judge_distribution(cases, found[0], choices),
         "one_poke": judge(model, cases, found[1], choices),
         "four_pokes": judge(model, cases, found[POKES], choices),
         "shuffled": judge_shuffled(name, model, cases, choices),
         "baselines": {b.name: judge_baseline(cases, b) for b in choices.baselines},
+        "body_like_poke": flow_errors(cases, body_like_poke(cases)) if bodies_known else None,
         "disc_iou": mean_iou(cases, cases.distance < choices.disc),
     }
     return Evaluation(cases, found[1], figures)

@@ -21,22 +21,25 @@ def tables(sets: dict[str, dict]) -> str:
 
 
 def errors_table(sets: dict[str, dict]) -> str:
-    """Errors with one poke, the best baseline's, with wrong pictures, and with four pokes."""
+    """Errors with one poke, the best baseline's, of perfect segmentation moved like the poke, with
+    wrong pictures, and with four pokes."""
     rows = []
     for name, found in sets.items():
         follows = "same_body" if found["bodies_known"] else "moving"
         one, wrong = found["one_poke"], found["shuffled"] or {}
+        perfect_parts = found["body_like_poke"] or {}
         best = min(baseline["mean"] for baseline in found["baselines"].values())
         rows.append([
             f"{name} ({found['cases']})",
             f"{percent(one[follows])} / {percent(one['static'])}",
             f"**{percent(one['mean'])}** ± {percent(one['mean_standard_error'])}",
-            percent(best), percent(wrong.get("mean")),
+            percent(best), percent(perfect_parts.get("mean")), percent(wrong.get("mean")),
             percent(found["four_pokes"][follows]), percent(one["moving"]),
         ])  # fmt: skip
     return markdown(
         ["set (cases)", "same body / static", "mean of both", "best baseline",
-         "pictures shuffled", "four pokes: same body", "all that moves"], rows
+         "perfect parts, like the poke", "pictures shuffled",
+         "four pokes: same body", "all that moves"], rows
     )  # fmt: skip
 
 

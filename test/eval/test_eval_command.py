@@ -60,7 +60,9 @@ def test_figures_of_every_set_but_that_for_choosing(evaluated):
         "nothing moves", "all moves like the poke", "poke fading with distance",
     }  # fmt: skip
     assert known["baselines"]["nothing moves"]["static"] == 0
-    # Without bodies there is no poked body to speak of.
+    # Squares move like their pokes; without bodies there is no poked body to speak of.
+    assert known["body_like_poke"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert tracked["body_like_poke"] is None
     assert tracked["one_poke"]["same_body"] is None
     assert tracked["one_poke"]["coverage"]["same_body"]["50%"] is None
     assert tracked["one_poke"]["mean"] > 0

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from fpt_ros.data.points import MOVING
-from fpt_ros.eval.baselines import SIGMAS, Baseline, choose_baselines, faded, likeliest_shares
+from fpt_ros.eval.baselines import (
+    SIGMAS,
+    Baseline,
+    body_like_poke,
+    choose_baselines,
+    faded,
+    likeliest_shares,
+)
 from fpt_ros.eval.cases import Case, Cases
 from fpt_ros.eval.choices import best_threshold
 from fpt_ros.eval.figures import (
@@ -214,6 +221,10 @@ def test_a_baselines_distribution_is_the_likeliest():
     for other in np.eye(len(SIGMAS)):
         mixed = Baseline("", 0.0, 0.9 * shares + 0.1 * other)
         assert best >= mixed.log_prob(cases).mean() - 1e-4
+
+
+def test_the_body_like_the_poke_by_hand(two):
+    np.testing.assert_allclose(body_like_poke(two), [[0.1, 0], [0, 0], [0, 0], [0, 0]], rtol=1e-6)
 
 
 def test_the_fading_is_the_best_of_all(cases):
