@@ -7,6 +7,7 @@ the network is plain convolutions with biases, in training as on a robot.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,6 +33,7 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 COARSEST_STRIDE = 32
+POOLED = 2
 # The last stage at each of the strides 4, 8, 16 and 32, and its channels.
 PYRAMID_STAGES = (1, 2, 4, 6)
 PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
@@ -126,7 +128,10 @@ class TopDownJoin(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """One pre-norm transformer block over all cells: far parts of a thing find each other."""
+    """One pre-norm transformer block over all cells: far parts of a thing find each other.
+
+    Squares of `POOLED` by `POOLED` cells are looked up as one.
+    """
 
     def __init__(self, channels: int, heads: int = 4) -> None:
         super().__init__()
@@ -139,11 +144,20 @@ class AttentionBlock(nn.Module):
         self.mlp_down = Linear(3 * channels, channels)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query, key, value = self.qkv(self.attention_norm(x)).chunk(3, -1)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in (query, _pool(key), _pool(value))
+        )
         attended = attend(query, key, value, query.shape[-1] ** -0.5)
         x = self.out.plus(x, attended.transpose(1, 2).flatten(2))
         return self.mlp_down.plus(x, F.gelu(self.mlp_up(self.mlp_norm(x))))
+
+
+def _pool(x: Float[Tensor, "b n d"]) -> Float[Tensor, "b m d"]:
+    """Means of squares of a square map's cells."""
+    side = math.isqrt(x.shape[1]) // POOLED
+    return x.unflatten(1, (side, POOLED, side, POOLED)).mean((2, 4)).flatten(1, 2)
 
 
 class EfficientNetLite0Encoder(nn.Module):
@@ -168,6 +182,8 @@ class EfficientNetLite0Encoder(nn.Module):
         self.cells = (image_size // self.stride) ** 2
         self.position = nn.Parameter(torch.randn(1, self.cells, d) * 0.02)
         self.attention = AttentionBlock(d)
+        # What hangs together is known by now; this sees how far it reaches, and what it turns on.
+        self.gathering = AttentionBlock(d)
         self.norm = nn.LayerNorm(d)
         self.pair = Linear(d, self.pair_channels)
 
@@ -178,6 +194,6 @@ class EfficientNetLite0Encoder(nn.Module):
         """
         joined = self.join(self.trunk(images))
         tokens = joined.flatten(2).transpose(1, 2) + self.position
-        features = self.norm(self.attention(tokens))
+        features = self.norm(self.gathering(self.attention(tokens)))
         mapped = torch.cat([self.pair(features), features], dim=-1)
         return mapped.transpose(1, 2).unflatten(2, joined.shape[-2:])

@@ -3,9 +3,10 @@
 To the first order, a rigid thing's picture moves affinely; a drawer or a door in one way of its
 own, which the picture tells. So the flows of a body's points are taken for sums of fields, its
 modes, times normal factors that all its points share, plus a little noise. Six of the fields are
-the affine ones, of sizes that are predicted for each point; K more are predicted altogether. Pokes
-tell of the factors, and so of every other point of their body: what is expected there is the ridge
-regression of the pokes' flows on the modes at the pokes.
+affine. Which ones is predicted for each point, as the covariance of the six numbers of an affine
+motion about it: on a door they all go together, on a ball each goes its own way. K more fields are
+predicted altogether. Pokes tell of the factors, and so of every other point of their body: what is
+expected there is the ridge regression of the pokes' flows on the modes at the pokes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 HIDDEN = 192
 AFFINE = 6
-"""Affine fields: along x, along y, growing, turning, and the two shears."""
+"""Numbers of an affine motion: along x, along y, growing, turning, and the two shears."""
+SPREAD = AFFINE * (AFFINE + 1) // 2
+"""Entries of the Cholesky factor of their covariance: its diagonal, then row by row below it."""
 REACH = 0.2
 """Image sides from the point that they are about at which the affine fields that grow are 1."""
 _THERE = ((1, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0))
@@ -45,12 +48,13 @@ class MotionModes(nn.Module):
     there: Tensor
     growth: Tensor
     identity: Tensor
+    entries: Tensor
 
     def __init__(self, channels: int, pair_channels: int, count: int) -> None:
         super().__init__()
         self.pair_channels, self.count = pair_channels, count
         self.fields = nn.Sequential(
-            Linear(channels, HIDDEN), nn.GELU(), Linear(HIDDEN, 2 * count + AFFINE)
+            Linear(channels, HIDDEN), nn.GELU(), Linear(HIDDEN, 2 * count + SPREAD)
         )
         self.log_noise = nn.Parameter(torch.tensor(-1.5))
         """Of the noise's standard deviation, in units of the factors'."""
@@ -60,13 +64,16 @@ class MotionModes(nn.Module):
         growth = torch.tensor(_GROWTH, dtype=torch.float32).flatten(1) / REACH
         self.register_buffer("growth", growth, False)
         self.register_buffer("identity", torch.eye(AFFINE + count), False)
+        row, column = torch.tril_indices(AFFINE, AFFINE, -1)
+        diagonal = torch.arange(AFFINE) * (AFFINE + 1)
+        self.register_buffer("entries", torch.cat([diagonal, row * AFFINE + column]), False)
 
     def forward(self, features: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b c gh gw"]:
-        """What `guess` must know of each cell: the pair embedding, the sizes of the affine fields,
-        then the other fields; float32."""
+        """What `guess` must know of each cell: the pair embedding, the Cholesky factor of the
+        affine motion's covariance, then the other fields; float32."""
         raw = self.fields(features.movedim(1, -1)).movedim(-1, 1).float()
-        sizes = F.softplus(raw[:, :AFFINE])
-        return torch.cat([features[:, : self.pair_channels].float(), sizes, raw[:, AFFINE:]], 1)
+        diagonal = F.softplus(raw[:, :AFFINE])
+        return torch.cat([features[:, : self.pair_channels].float(), diagonal, raw[:, AFFINE:]], 1)
 
     def guess(
         self,
@@ -89,32 +96,56 @@ class MotionModes(nn.Module):
         counts = self._same_body(offset, at_query, at_poke)
         if visible is not None:
             counts = counts * visible
-        poke_modes = self.fields_at(offset, at_poke[:, None].expand(-1, len(offset[0]), -1, -1))
+        expected = self.given_pokes(offset, at_query, at_poke, poke_flow, counts)
+        return torch.cat([expected, counts.sum(-1, keepdim=True)], -1)
+
+    def given_pokes(
+        self,
+        offset: Float[Tensor, "b q p 2"],
+        at_query: Float[Tensor, "b q c"],
+        at_poke: Float[Tensor, "b p c"],
+        poke_flow: Float[Tensor, "b p 2"],
+        counts: Float[Tensor, "b q p"],
+    ) -> Float[Tensor, "b q 2"]:
+        """The flow to expect of each query, in the pokes' unit.
+
+        Args:
+            offset: from the queries to the pokes, image sides.
+            counts: how much each poke counts for each query, from 0 to 1.
+        """
+        there = offset.new_zeros(*offset.shape[:2], 1, 2)
+        query_modes = self.fields_at(there, at_query[:, :, None], at_query[:, :, None])[:, :, 0]
+        poke_modes = self.fields_at(offset, at_query[:, :, None], at_poke[:, None])
         rows = rearrange(poke_modes, "b q p xy k -> b q (p xy) k")
         weighted = rearrange(poke_modes * counts[..., None, None], "b q p xy k -> b q k (p xy)")
         flow = rearrange(poke_flow.float(), "b p xy -> b 1 (p xy) 1")
         system = weighted @ rows + (2 * self.log_noise.float()).exp() * self.identity.float()
         # It cannot be singular; a check that it is not would make the CPU wait for a GPU.
         factors = torch.linalg.solve_ex(system, weighted @ flow).result
-        expected = (self.fields_at(None, at_query) @ factors)[..., 0]
-        return torch.cat([expected, counts.sum(-1, keepdim=True)], -1)
+        return (query_modes @ factors)[..., 0]
 
     def fields_at(
-        self, offset: Float[Tensor, "*points 2"] | None, values: Float[Tensor, "*points c"]
-    ) -> Float[Tensor, "*points 2 k6"]:
-        """All fields at some points, the affine ones first; x before y.
+        self,
+        offset: Float[Tensor, "*centres n 2"],
+        at_centre: Float[Tensor, "*centres 1 c"],
+        at_points: Float[Tensor, "*#centres n c"],
+    ) -> Float[Tensor, "*centres n 2 k6"]:
+        """All fields at some points of a body, as one of its points, the centre, has them: the
+        affine ones first; x before y.
 
         Args:
-            offset: of the points from the one that the affine fields are about, image sides; None:
-                they are about each point itself.
-            values: what `forward` gives, at the points.
+            offset: of the points from the centre, image sides.
+            at_centre: what `forward` gives, at the centre.
+            at_points: the same at the points.
         """
-        sizes, others = values[..., self.pair_channels :].split([AFFINE, 2 * self.count], -1)
-        affine = self.there.float()
-        if offset is not None:
-            affine = affine + (offset @ self.growth.float()).unflatten(-1, (2, AFFINE))
-        others = others.unflatten(-1, (2, self.count))
-        return torch.cat([affine * sizes[..., None, :], others], -1)
+        affine = self.there.float() + (offset @ self.growth.float()).unflatten(-1, (2, AFFINE))
+        first = self.pair_channels
+        entries = at_centre[..., first : first + SPREAD]
+        spread = entries.new_zeros(*entries.shape[:-1], AFFINE * AFFINE)
+        spread = spread.index_copy(-1, self.entries, entries).unflatten(-1, (AFFINE, AFFINE))
+        others = at_points[..., first + SPREAD :].unflatten(-1, (2, self.count))
+        affine = affine @ spread
+        return torch.cat([affine, others.expand(*affine.shape[:-1], -1)], -1)
 
     def _same_body(
         self, offset: Float[Tensor, "b q p 2"], at_query: Tensor, at_poke: Tensor

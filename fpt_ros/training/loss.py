@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 PCK = (0.1, 0.01, 0.001)
 """A sampled flow is right where it errs by less than this, in image sides."""
 
+USUAL_DEVIATION, WEIGHTS = 0.01, (0.1, 20.0)
+"""Image sides; a point with this standard deviation counts once. And how little or much a point may
+count at all, at a power of 1."""
+
 
 def to_model(images: UInt8[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
     """Pictures as the model takes them, in [-1, 1], laid out as convolutions like them."""
@@ -51,7 +55,8 @@ class TrainingLoss(nn.Module):
     def forward(
         self, batch: Batch, lead: bool = False, seed: int | None = None
     ) -> dict[str, Float[Tensor, ""]]:
-        """`loss`, to be minimised, and its parts `nll`, `pair` and `mode`.
+        """`loss`, to be minimised, and its parts: `nll` (or `weighted_nll`, and `nll` only to be
+        seen), `pair` and `mode`.
 
         Args:
             lead: what the encoder is taught by itself, alone.
@@ -66,6 +71,9 @@ class TrainingLoss(nn.Module):
         embedded, mixture = self.predict(batch, images)
         log_prob = mixture.log_prob(batch.query_flow + batch.query_noise)
         found = {"nll": -(log_prob * batch.query_weight).sum() / log_prob.numel()}
+        if self.recipe.beta:
+            weight = batch.query_weight * uncertainty_weight(mixture, self.recipe.beta)
+            found["weighted_nll"] = -(log_prob * weight).sum() / log_prob.numel()
         found |= self._encoder_losses(batch, embedded.features, embedded.modes)
         found = self._with_sum(found)
         if seed is not None:
@@ -73,8 +81,12 @@ class TrainingLoss(nn.Module):
         return found
 
     def _with_sum(self, parts: dict[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
-        weights = {"nll": 1.0, "pair": self.recipe.pair_weight, "mode": self.recipe.mode_weight}
-        loss = torch.stack([value * weights[name] for name, value in parts.items()]).sum()
+        counted = {
+            "weighted_nll" if self.recipe.beta else "nll": 1.0,
+            "pair": self.recipe.pair_weight,
+            "mode": self.recipe.mode_weight,
+        }
+        loss = torch.stack([parts[n] * weight for n, weight in counted.items() if n in parts]).sum()
         return parts | {"loss": loss}
 
     def _encoder_losses(
@@ -109,6 +121,18 @@ class TrainingLoss(nn.Module):
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.recipe.bfloat16)
+
+
+@torch.no_grad()
+def uncertainty_weight(mixture: MotionMixture, beta: float) -> Float[Tensor, "m L n"]:
+    """What each point's log-likelihood counts: its predicted deviation to the power `beta`.
+
+    The slope of the likelihood is one over that deviation: points that surely stay would drown
+    those that nobody knows yet (Seitzer et al., "On the Pitfalls of Heteroscedastic Uncertainty
+    Estimation with Probabilistic Neural Networks", arXiv 2203.09168).
+    """
+    variance = mixture.covariance.diagonal(dim1=-2, dim2=-1).sum(-1) / 2
+    return (variance.sqrt() / USUAL_DEVIATION).clamp(*WEIGHTS) ** beta
 
 
 @torch.no_grad()

@@ -1,10 +1,11 @@
-"""The mode loss: how likely are the flows of each moving body under the modes at its points?"""
+"""The mode loss: how well do a few pokes tell, through the modes, how the rest of a body moves?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange, repeat
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -13,63 +14,69 @@ if TYPE_CHECKING:
     from fpt_ros.model.modes import MotionModes
 
 STILL = 0.005
-"""Image sides: bodies whose points move less (root mean square) teach nothing."""
-FEWEST = 4
-"""Points of a body from which one learns how they move together."""
+"""Image sides: bodies that move less, or whose first poke does, teach nothing."""
+POKES = (1, 2, 4)
+"""Numbers of pokes that are asked with, each as often as the others."""
+QUERIES = 24
+"""Other points of a body that are asked about, at most."""
 
 
 def mode_loss(
     modes: MotionModes,
-    values: Float[Tensor, "b p c"],
-    pos: Float[Tensor, "b p 2"],
-    flow: Float[Tensor, "b m p 2"],
-    bodies: Int[Tensor, "b p"],
+    values: Float[Tensor, "b n c"],
+    pos: Float[Tensor, "b n 2"],
+    flow: Float[Tensor, "b m n 2"],
+    bodies: Int[Tensor, "b n"],
 ) -> Float[Tensor, ""]:
-    """Negative log-likelihood of a body's flows, nats a number, summed over the bodies that move;
-    mean over the motions.
-
-    Flows are measured in their body's root mean square: factors of variance 1 must do for motions
-    of any length. So they are normal, with the covariance `fields fields^T + noise^2`. A body's
-    affine fields are about the middle of its points.
+    """How far the flows of a body's points are off what `MotionModes.given_pokes` expects of them,
+    given those of a few others and knowing the body; in the root mean square of its flows, so that
+    a body that turns teaches as much as one that slides. Mean over the points of a body, then over
+    the bodies that move in a motion, then over the motions.
 
     Args:
-        values: what `modes` gives at some points of each picture.
+        values: what `modes` gives at some points of each picture, which are in any order.
         pos: the points.
         flow: of these points in each of the picture's motions; all 0 where it is not to count.
         bodies: the points' rigid bodies; the world (0) and unknown ones (-1) do not count.
     """
     numbers = bodies.unique()
     on_body = bodies[:, None] == numbers[numbers > 0, None]
-    picture, place = (on_body.sum(-1) >= FEWEST).nonzero(as_tuple=True)
-    on_body = on_body[picture, place].to(values.dtype)
-    count = 2 * on_body.sum(1)
-    weight = on_body[..., None]
-    middle = (pos[picture] * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
-    fields = modes.fields_at(pos[picture] - middle, values[picture]) * weight[..., None]
-    moved = flow[picture] * on_body[:, None, :, None]
-    rms = (moved.square().sum((2, 3)) / count[:, None]).sqrt()
-    rows = (moved / rms.clamp_min(STILL)[..., None, None]).flatten(2)
-    losses = _unlikeliness(fields.flatten(1, 2), modes.log_noise, rows, count)
-    return (losses * (rms > STILL)).sum() / flow.shape[:2].numel()
+    picture, place = (on_body.sum(-1) > POKES[-1]).nonzero(as_tuple=True)
+    at_most = min(POKES[-1] + QUERIES, pos.shape[1])
+    chosen = on_body[picture, place].to(values.dtype).topk(at_most)
+    real, index = chosen.values[:, POKES[-1] :], chosen.indices[..., None]
+    at, here = (
+        part[picture].gather(1, index.expand(-1, -1, part.shape[-1])) for part in (values, pos)
+    )
+    moved = flow[picture].gather(2, index[:, None].expand(-1, flow.shape[1], -1, 2))
+    off = torch.stack([_off(modes, at, here, moved, number) for number in POKES]).mean(0)
+    squares = moved[:, :, POKES[-1] :].square().sum(-1)
+    share = real / real.sum(-1, keepdim=True)
+    rms = (squares * share[:, None]).sum(-1).sqrt()
+    moves = ((rms > STILL) & (moved[:, :, 0].norm(dim=-1) > STILL)).to(values.dtype)
+    of_body = (off * share[:, None]).sum(-1) / rms.clamp_min(STILL) * moves
+    total, bodies_moving = (
+        part.new_zeros(flow.shape[:2]).index_add(0, picture, part) for part in (of_body, moves)
+    )
+    return (total / bodies_moving.clamp_min(1)).mean()
 
 
-def _unlikeliness(
-    matrix: Float[Tensor, "g n k"],
-    log_noise: Float[Tensor, ""],
-    values: Float[Tensor, "g m n"],
-    count: Float[Tensor, "g"],
-) -> Float[Tensor, "g m"]:
-    """Negative log density a number, without its constant, of rows that are normal with the
-    covariance `matrix matrix^T + noise^2`, by Woodbury's identity and the determinant's.
-
-    Args:
-        count: how many numbers of a row there are; all else is 0, in the matrix too.
-    """
-    noise, modes = (2 * log_noise).exp(), matrix.shape[-1]
-    inner = matrix.mT @ matrix + noise * torch.eye(modes, device=matrix.device)
-    factor = torch.linalg.cholesky_ex(inner).L  # unchecked: a check would wait for a GPU
-    projected = torch.linalg.solve_triangular(factor, matrix.mT @ values.mT, upper=False)
-    squares = (values.square().sum(2) - projected.square().sum(1)) / noise
-    log_determinant = 2 * (count - modes) * log_noise
-    log_determinant = log_determinant + 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
-    return 0.5 * (squares + log_determinant[:, None]) / count[:, None]
+def _off(
+    modes: MotionModes,
+    values: Float[Tensor, "g n c"],
+    pos: Float[Tensor, "g n 2"],
+    flow: Float[Tensor, "g m n 2"],
+    number: int,
+) -> Float[Tensor, "g m q"]:
+    """How far what is expected of the points after the first `POKES[-1]` is off, given the first so
+    many."""
+    motions, first = flow.shape[1], POKES[-1]
+    offset = pos[:, None, :number] - pos[:, first:, None]
+    given = (offset, values[:, first:], values[:, :number])
+    offset, at_query, at_poke = (repeat(part, "g ... -> (g m) ...", m=motions) for part in given)
+    moved = rearrange(flow, "g m n xy -> (g m) n xy")
+    counts = torch.ones_like(offset[..., 0])
+    expected = modes.given_pokes(offset, at_query, at_poke, moved[:, :number], counts)
+    # The root of nothing has no slope.
+    off = ((moved[:, first:] - expected).square().sum(-1) + 1e-10).sqrt()
+    return rearrange(off, "(g m) q -> g m q", m=motions)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.model import ModelConfig
+from fpt_ros.model.efficientnet import STAGES
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -48,7 +49,8 @@ class Sampling:
     body_weight: float = 1.0
     """Weight of those queries. At 1 they inflate the model's belief that things move."""
     pairs: int = 96
-    """Points of each picture that the pair loss compares with each other."""
+    """Points of each picture that the pair loss compares with each other, and that the mode loss
+    is taken of."""
     augment: bool = False
     """Mirror pictures, change their colours, blur them, add noise and JPEG's artefacts."""
     least_crop: float = 1.0
@@ -86,6 +88,8 @@ class Recipe:
     """The pretrained part of the encoder learns with this share of the learning rate."""
     freeze_encoder: bool = False
     """Train the transformer alone."""
+    frozen_stages: int = 0
+    """First stages of the small encoder's trunk that are not trained, and its stem with them."""
     clip: float = 1.0
     """Longest gradient."""
     clip_by_group: bool = False
@@ -101,6 +105,9 @@ class Recipe:
     """Weight of the mode loss, which a model with modes alone has."""
     pair_steps: int = 0
     """First steps, with the pair loss and the mode loss alone."""
+    beta: float = 0.0
+    """Each query's log-likelihood counts as much as its predicted standard deviation to this power,
+    so that points that surely stay do not drown those that nobody knows yet. 0: all count alike."""
     noise: float = 0.0
     """Standard deviation added to the targets: exact zeros make the likelihood degenerate."""
     first_noise: float = 0.0
@@ -120,9 +127,10 @@ class Recipe:
             check(self, name, math.ulp(0.0), math.inf)
         for name in ("final_rate", "weight_decay", "trunk_share"):
             check(self, name, 0, math.inf)
+        check(self, "frozen_stages", 0, len(STAGES))
         for name in ("pair_weight", "mode_weight", "pair_steps"):
             check(self, name, 0, math.inf)
-        for name in ("beta2", "ema"):
+        for name in ("beta", "beta2", "ema"):
             check(self, name, 0, 1)
         check(self, "noise", 0, math.inf)
         check(self, "first_noise", self.noise, math.inf if self.noise else 0)
@@ -155,8 +163,9 @@ RECIPES = {
         clip_by_group=True,
         ema=0.999,
         pair_weight=2.0,
-        mode_weight=0.5,
+        mode_weight=3.0,
         pair_steps=300,
+        beta=0.7,
         noise=0.002,
         first_noise=0.015,
         half=True,
@@ -170,6 +179,7 @@ RECIPES = {
             one_body=0.5,
             body_share=0.5,
             body_weight=0.6,
+            pairs=192,
             augment=True,
             least_crop=0.6,
         ),

@@ -51,6 +51,10 @@ class Trainer:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not name.endswith(UNUSED))
         model.image_embedder.requires_grad_(not recipe.freeze_encoder)
+        encoder = model.image_embedder.model
+        if isinstance(encoder, EfficientNetLite0Encoder) and recipe.frozen_stages:
+            encoder.trunk.stem.requires_grad_(False)
+            encoder.trunk.stages[: recipe.frozen_stages].requires_grad_(False)
         self.model = model
         self.averaged = averaged(model, recipe.ema)
         self.loss = TrainingLoss(model, recipe).to(self.processes.device)

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from tiny import batches, tiny_loop, tiny_recipe, tiny_trainer
 from toy_clips import write_toy_shards
 
-from fpt_ros.model import ModelConfig, load_checkpoint
+from fpt_ros.model import ModelConfig, MotionMixture, load_checkpoint
 from fpt_ros.training.distributed import Processes
+from fpt_ros.training.loss import uncertainty_weight
 from fpt_ros.training.recipes import RECIPES
 from fpt_ros.training.stopping import Stop
 from fpt_ros.training.trainer import NotFiniteError, Trainer
@@ -175,6 +176,40 @@ def test_a_frozen_encoder_stays_as_it_was(toy_data):
         trainer.train_step(loaded)
     changed = {name for name, p in weights(trainer).items() if not torch.equal(p, before[name])}
     assert changed and not any("image_embedder" in name for name in changed)
+
+
+def test_frozen_stages_stay_as_they_were(toy_data):
+    recipe = tiny_recipe(frozen_stages=2, pair_steps=0, steps=2)
+    trainer = tiny_trainer(recipe)
+    before = weights(trainer)
+    for loaded in batches(recipe, toy_data / "train"):
+        trainer.train_step(loaded)
+    changed = {name for name, p in weights(trainer).items() if not torch.equal(p, before[name])}
+    trunk = "image_embedder.model.trunk."
+    kept = tuple(f"{trunk}{part}." for part in ("stem", "stages.0", "stages.1"))
+    assert any(name.startswith(f"{trunk}stages.2.") for name in changed)
+    assert not any(name.startswith(kept) for name in changed)
+
+
+def test_points_count_by_the_deviation_that_is_predicted(toy_data):
+    """One normal each; that of the last, and so its weight, is beyond what counts."""
+    deviation = torch.tensor([0.01, 0.04, 0.0025, 3.0], dtype=torch.float64)
+    nothing = torch.zeros(4, 1, dtype=torch.float64)
+    scale = deviation[:, None, None, None] * torch.eye(2, dtype=torch.float64)
+    mixture = MotionMixture(nothing, nothing[..., None].expand(4, 1, 2), scale)
+    found = uncertainty_weight(mixture, 0.5)
+    torch.testing.assert_close(found, torch.tensor([1, 2, 0.5, 20**0.5], dtype=torch.float64))
+
+    recipe = tiny_recipe(pair_steps=0, beta=0.0)
+    loaded = next(batches(recipe, toy_data / "train"))
+    plain, weighted = (
+        tiny_trainer(replace(recipe, beta=beta)).loss(loaded.batch) for beta in (0.0, 0.5)
+    )
+    assert plain["nll"] == weighted["nll"] and "weighted_nll" not in plain
+    for found, name in ((plain, "nll"), (weighted, "weighted_nll")):
+        rest = found["pair"] * recipe.pair_weight + found["mode"] * recipe.mode_weight
+        torch.testing.assert_close(found["loss"], found[name] + rest)
+    assert weighted["weighted_nll"] != weighted["nll"]
 
 
 def test_the_base_recipe_trains_a_dinov2_model(toy_data):
