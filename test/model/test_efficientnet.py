@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fpt_ros.model import ModelConfig
-from fpt_ros.model.efficientnet import EfficientNetLite0Encoder, EfficientNetLite0Trunk
+from fpt_ros.model.efficientnet import (
+    AttentionBlock,
+    EfficientNetLite0Encoder,
+    EfficientNetLite0Trunk,
+)
 from fpt_ros.training.warm_start import imagenet_weights, warm_start
 
 # The reference numbers its blocks through; these are the last ones at strides 4, 8, 16 and 32.
@@ -49,6 +54,23 @@ def test_map_has_the_documented_shape_and_finite_gradients(images):
     features.square().mean().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+@torch.no_grad()
+def test_cells_look_up_the_means_of_squares_of_cells():
+    """Against pooling as a picture's, and attention written out."""
+    torch.manual_seed(0)
+    block, x = AttentionBlock(8, heads=2), torch.randn(3, 36, 8)
+    query, key, value = block.qkv(block.attention_norm(x)).chunk(3, -1)
+    key, value = (
+        F.avg_pool2d(part.mT.unflatten(-1, (6, 6)), 2).flatten(2).mT for part in (key, value)
+    )
+    heads = []
+    for q, k, v in zip(*(part.chunk(2, -1) for part in (query, key, value)), strict=True):
+        heads.append((q @ k.mT / 2).softmax(-1) @ v)
+    attended = x + block.out(torch.cat(heads, -1))
+    expected = attended + block.mlp_down(F.gelu(block.mlp_up(block.mlp_norm(attended))))
+    torch.testing.assert_close(block(x), expected)
 
 
 def test_the_map_follows_the_picture(images):

