@@ -174,7 +174,7 @@ def test_devices_and_types_agree_and_the_head_stays_float64(model, device, dtype
     ).to("cpu")
     assert got.locs.dtype == got.scale_tril.dtype == got.logits.dtype == torch.float64
     tolerance = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.15}[dtype]
-    tolerance *= 1 if model.modes is None else 3  # the small encoder, untrained, is coarser
+    tolerance *= 1 if model.modes is None else 5  # the small encoder, untrained, is coarser
     torch.testing.assert_close(got.mean, expected.mean, atol=tolerance, rtol=0)
 
 
