@@ -72,7 +72,7 @@ class GoalCall:
         self._goal = goal
         self._progress = progress
         self._accepted: Future | None = None
-        self._handle: ClientGoalHandle | None = None
+        self._handles: list[ClientGoalHandle] = []  # several where it had to be sent again
         self._reply: Future | None = None
         self._abandoned = False
 
@@ -81,7 +81,7 @@ class GoalCall:
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
         self._on_answer, self._on_error = on_answer, on_error
-        self._handle = self._reply = None
+        self._reply = None
         self._abandoned = False
         self._accepted = self._client.send_goal_async(
             self._goal, feedback_callback=self._on_feedback
@@ -92,15 +92,15 @@ class GoalCall:
         self._abandoned = True
         if not self.is_ready():
             self._forget()
-        elif self._handle is not None:  # else: it is canceled once it is accepted
-            self._handle.cancel_goal_async()
+        for handle in self._handles:  # those that are not accepted yet are canceled then
+            handle.cancel_goal_async()
 
     def _forget(self) -> None:
         """Wait no more for what was sent to a node that is gone."""
         for answer in (self._accepted, self._reply):
             if answer is not None:
                 answer.cancel()
-        self._handle = None
+        self._handles.clear()
 
     def _on_accepted(self, accepted: Future) -> None:
         if accepted.cancelled():
@@ -112,7 +112,7 @@ class GoalCall:
             refusal = f"{self.name} refused the goal: is the node active?"
             self._on_error(MotionError(ErrorCode.NOT_ACTIVE, refusal))
             return
-        self._handle = handle
+        self._handles.append(handle)
         self._reply.add_done_callback(self._on_reply)
         if self._abandoned:
             handle.cancel_goal_async()

@@ -131,6 +131,29 @@ def test_sampling_ends_with_the_wish_for_it(planner, connect):
     assert_nothing_left(client)
 
 
+def test_a_goal_that_was_sent_again_is_given_up_whole(planner, connect):
+    """As where the server was found before it was counted: both of the node's goals end."""
+    topic = "fpt/sample_motion/_action/status"
+    planner.listen(topic, GoalStatusArray, qos_profile_action_status_default)
+    client = connect("shared")
+
+    def last_two(*statuses):
+        goals = planner.received[topic][-1].status_list[-2:] if planner.received[topic] else []
+        return [goal.status for goal in goals] == list(statuses)
+
+    told = threading.Event()
+    future = client.sample_async([POKE], samples=300, progress=lambda *_: told.set())
+    assert told.wait(20)
+    (pending,) = client._caller._pending
+    client._caller._in_thread(pending.call.send, pending.answer, pending.fail)
+    running = GoalStatus.STATUS_EXECUTING
+    planner.wait_for(lambda: last_two(running, running), what="two goals")
+    assert future.cancel()
+    canceled = GoalStatus.STATUS_CANCELED
+    planner.wait_for(lambda: last_two(canceled, canceled), what="two goals that are canceled")
+    assert_nothing_left(client)
+
+
 def test_states_and_restarts_of_the_node(start_node, connect, tmp_path):
     """One client: before the node is there, while it becomes ready, killed, and started again."""
     client = connect("back", timeout=20)
