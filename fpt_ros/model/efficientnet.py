@@ -34,6 +34,7 @@ STAGES = (
 STEM_CHANNELS = 32
 COARSEST_STRIDE = 32
 POOLED = 2
+"""Side of the squares of cells that attention looks up as one."""
 # The last stage at each of the strides 4, 8, 16 and 32, and its channels.
 PYRAMID_STAGES = (1, 2, 4, 6)
 PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
