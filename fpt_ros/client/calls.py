@@ -113,14 +113,17 @@ class GoalCall:
             self._on_error(MotionError(ErrorCode.NOT_ACTIVE, refusal))
             return
         self._handles.append(handle)
-        self._reply.add_done_callback(self._on_reply)
+        self._reply.add_done_callback(lambda reply: self._on_reply(handle, reply))
         if self._abandoned:
             handle.cancel_goal_async()
 
-    def _on_reply(self, reply: Future) -> None:
-        if not reply.cancelled():
-            answer: Any = reply.result()
-            self._on_answer(answer.result)
+    def _on_reply(self, handle: ClientGoalHandle, reply: Future) -> None:
+        if reply.cancelled() or handle not in self._handles:
+            return
+        self._handles.remove(handle)
+        answer: Any = reply.result()
+        self._on_answer(answer.result)
+        self.abandon()  # what else was sent
 
     def _on_feedback(self, message: Any) -> None:
         if self._progress is None or self._abandoned:

@@ -131,8 +131,10 @@ def test_sampling_ends_with_the_wish_for_it(planner, connect):
     assert_nothing_left(client)
 
 
-def test_a_goal_that_was_sent_again_is_given_up_whole(planner, connect):
-    """As where the server was found before it was counted: both of the node's goals end."""
+@pytest.mark.parametrize(("samples", "answered"), [(300, False), (20, True)])
+def test_a_goal_that_was_sent_again_ends_whole(planner, connect, samples, answered):
+    """As where the server was found before it was counted: with the caller's wish, or with the first
+    answer, both of the node's goals end."""
     topic = "fpt/sample_motion/_action/status"
     planner.listen(topic, GoalStatusArray, qos_profile_action_status_default)
     client = connect("shared")
@@ -142,15 +144,19 @@ def test_a_goal_that_was_sent_again_is_given_up_whole(planner, connect):
         return [goal.status for goal in goals] == list(statuses)
 
     told = threading.Event()
-    future = client.sample_async([POKE], samples=300, progress=lambda *_: told.set())
+    future = client.sample_async([POKE], samples=samples, progress=lambda *_: told.set())
     assert told.wait(20)
     (pending,) = client._caller._pending
     client._caller._in_thread(pending.call.send, pending.answer, pending.fail)
     running = GoalStatus.STATUS_EXECUTING
     planner.wait_for(lambda: last_two(running, running), what="two goals")
-    assert future.cancel()
+    if answered:
+        future.result()
+    else:
+        assert future.cancel()
     canceled = GoalStatus.STATUS_CANCELED
-    planner.wait_for(lambda: last_two(canceled, canceled), what="two goals that are canceled")
+    first = GoalStatus.STATUS_SUCCEEDED if answered else canceled
+    planner.wait_for(lambda: last_two(first, canceled), what="goals that have ended")
     assert_nothing_left(client)
 
 
