@@ -133,8 +133,8 @@ def test_sampling_ends_with_the_wish_for_it(planner, connect):
 
 @pytest.mark.parametrize(("samples", "answered"), [(300, False), (20, True)])
 def test_a_goal_that_was_sent_again_ends_whole(planner, connect, samples, answered):
-    """As where the server was found before it was counted: with the caller's wish, or with the first
-    answer, both of the node's goals end."""
+    """As where the server was found before it was counted: both of the node's goals end with the
+    caller's wish, or with the first answer."""
     topic = "fpt/sample_motion/_action/status"
     planner.listen(topic, GoalStatusArray, qos_profile_action_status_default)
     client = connect("shared")
