@@ -24,6 +24,7 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 from fpt_ros.msg import MotionDistributions, Poke, PokeArray
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
+from rclpy.client import Client
 from rclpy.clock import Clock
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -171,8 +172,8 @@ class Monitor(Node):
         self.unanswered = 0
         self._publisher = self.create_publisher(PokeArray, "pokes", 1)
         self.create_subscription(MotionDistributions, "motion", self._on_motion, 5)
-        parameters = self.create_client(GetParameters, "fpt/get_parameters")
-        state = self.create_client(GetState, "fpt/get_state")
+        parameters: Client = self.create_client(GetParameters, "fpt/get_parameters")
+        state: Client = self.create_client(GetState, "fpt/get_state")
         self._watched = {
             "get_parameters": (parameters, GetParameters.Request(names=["grid"])),
             "get_state": (state, GetState.Request()),
