@@ -17,12 +17,12 @@ from rclpy.node import Node
 
 from fpt_ros.client.future import MotionFuture
 from fpt_ros.client.pending import Pending
+from fpt_ros.client.servers import Servers
 from fpt_ros.client.timeouts import no_answer, no_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rclpy.client import Client
     from rclpy.context import Context
 
     from fpt_ros.client.calls import Call
@@ -39,7 +39,7 @@ class Caller:
     meanwhile.
     """
 
-    def __init__(self, user: Node | None, context: Context | None, get_state: str) -> None:
+    def __init__(self, user: Node | None, context: Context | None) -> None:
         """`user` is the node whose context and names it shares; else all is as for a new node."""
         self._user = user
         self.node = Node(
@@ -51,7 +51,6 @@ class Caller:
             start_parameter_services=False,
         )
         self._context = self.node.context
-        self._get_state: Client = self.node.create_client(GetState, self.full_name(get_state))
         self._timer = self.node.create_timer(
             PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
@@ -66,7 +65,9 @@ class Caller:
         """Of a service or action, expanded and remapped."""
         return (self._user or self.node).resolve_service_name(service)
 
-    def start(self) -> None:
+    def start(self, get_state: str) -> None:
+        """To be called once all clients of `node` are made; the name is that of a service."""
+        self._servers = Servers(self.node, self.full_name(get_state), self._look)
         self._thread.start()
         atexit.register(self.close)  # a thread that waits for messages then would end in a crash
 
@@ -142,10 +143,11 @@ class Caller:
 
     def _send(self, pending: Pending) -> None:
         self._timer.reset()
-        if pending.future.done() or not pending.call.is_ready():
+        servers = self._servers.knowing(pending.call.service)
+        if pending.future.done() or not servers or not pending.call.is_ready():
             return
         try:
-            pending.servers = self.node.count_services(pending.call.service)
+            pending.servers = servers
             pending.call.send(pending.answer, pending.fail)
         except Exception as error:
             pending.fail(error)
@@ -155,26 +157,27 @@ class Caller:
         if not pending.answered:
             pending.call.abandon()
         if pending.state is not None:
-            self._get_state.remove_pending_request(pending.state)
+            self._servers.get_state.remove_pending_request(pending.state)
 
     def _look(self) -> None:
         """Look for servers that calls wait for, and whether their time is over."""
         all_pending = list(self._pending)
         services = {pending.call.service for pending in all_pending}
-        servers = {service: self.node.count_services(service) for service in services}
+        servers = {service: self._servers.knowing(service) for service in services}
         for pending in all_pending:
             if pending.must_be_sent_to(servers[pending.call.service]):
                 self._send(pending)
             elif pending.state is None and pending.waited > pending.timeout / 2:
-                pending.state = self._get_state.call_async(GetState.Request())
+                pending.state = self._servers.get_state.call_async(GetState.Request())
             if pending.waited > pending.timeout:
                 self._expire(pending)
         if not self._pending:
+            self._servers.rest()
             self._timer.cancel()
 
     def _expire(self, pending: Pending) -> None:
         name, seconds = pending.call.name, pending.timeout
-        if not pending.servers:
+        if not self.node.count_services(pending.call.service):
             pending.fail(no_server(self.node, name, seconds))
         elif pending.state is not None and pending.state.done():
             answer: Any = pending.state.result()

@@ -98,7 +98,7 @@ class MotionClient:
             context: of rclpy, where there is no `node`; None: the default one.
         """
         self._timeout = _checked_timeout(timeout)
-        self._caller = caller = Caller(node, context, f"{name}/get_state")
+        self._caller = caller = Caller(node, context)
         self._predict = self._client(PredictMotion, f"{name}/predict_motion")
         self._evaluate = self._client(EvaluatePokes, f"{name}/evaluate_pokes")
         self._segment = self._client(SegmentMotion, f"{name}/segment_motion")
@@ -110,7 +110,7 @@ class MotionClient:
             goal_service_qos_profile=KEEP_ALL,
             result_service_qos_profile=KEEP_ALL,
         )
-        caller.start()
+        caller.start(f"{name}/get_state")
 
     def close(self) -> None:
         """End the client: what waits ends with a RuntimeError, goals are canceled."""

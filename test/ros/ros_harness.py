@@ -100,6 +100,7 @@ class Planner:
         self._thread.start()
         self.status: dict[str, str] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self._meet()
 
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):
@@ -214,6 +215,15 @@ class Planner:
         future = self.call_async(*call)
         self.wait_for(future.done, timeout, f"an answer of {call[0]}")
         return future.result()
+
+    def _meet(self) -> None:
+        """Ask the node's state until it answers: it may first not know where answers go to."""
+        for _ in range(30):
+            answer = self.call_async("fpt/get_state", GetState, GetState.Request())
+            with contextlib.suppress(AssertionError):
+                self.wait_for(answer.done, 1.0)
+                return
+        raise AssertionError("no answer of fpt/get_state")
 
     def predict_async(self, *pokes: tuple, x=(), y=(), stamp=None, camera_moving=False) -> object:
         request = PredictMotion.Request(

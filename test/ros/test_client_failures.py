@@ -15,7 +15,10 @@ import pytest
 import rclpy
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from fpt_ros.msg import ErrorCode
-from rclpy.executors import ExternalShutdownException
+from fpt_ros.srv import PredictMotion
+from lifecycle_msgs.srv import GetState
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_action_status_default
 
 from fpt_ros.client import MotionClient, MotionError
@@ -54,7 +57,7 @@ def many_points():
 def assert_nothing_left(client):
     """No request of the client waits for an answer that nobody wants."""
     end = time.monotonic() + 5
-    services = (client._predict, client._evaluate, client._caller._get_state)
+    services = (client._predict, client._evaluate, client._caller._servers.get_state)
     goals = client._sample
     while (
         client._caller._pending
@@ -144,7 +147,12 @@ def test_a_goal_that_was_sent_again_ends_whole(planner, connect, samples, answer
         return [goal.status for goal in goals] == list(statuses)
 
     told = threading.Event()
-    future = client.sample_async([POKE], samples=samples, progress=lambda *_: told.set())
+
+    def progress(done, total):
+        if done >= 8000:  # half of the smaller goal: so much sooner it ends than what is sent now
+            told.set()
+
+    future = client.sample_async([POKE], samples=samples, progress=progress)
     assert told.wait(20)
     (pending,) = client._caller._pending
     client._caller._in_thread(pending.call.send, pending.answer, pending.fail)
@@ -189,6 +197,49 @@ def test_states_and_restarts_of_the_node(start_node, connect, tmp_path):
     np.testing.assert_array_equal(client.predict([POKE], POINTS).means, before.means)
 
 
+@pytest.fixture
+def shy(context):
+    """A node in the namespace shy whose first answer is lost; it notes what it is asked."""
+    node = rclpy.create_node("fpt", namespace="shy", context=context)
+    asked = []
+
+    async def get_state(_, response):
+        asked.append("state")
+        if len(asked) == 1:
+            await rclpy.task.Future()  # never done
+        return response
+
+    def predict_motion(_, response):
+        asked.append("motion")
+        response.error_code = ErrorCode.NO_IMAGE
+        return response
+
+    group = ReentrantCallbackGroup()  # the lost answer must hold up nothing
+    node.create_service(GetState, "fpt/get_state", get_state, callback_group=group)
+    node.create_service(PredictMotion, "fpt/predict_motion", predict_motion)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    yield asked
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
+
+
+def test_a_new_node_is_asked_once_it_answers(shy, connect):
+    """It may receive questions before it can answer them, so it is greeted first; after a pause,
+    in which it may have been started again, once more."""
+    client = connect("shy", timeout=10)
+    for pause in (0, 0, 1.5):
+        time.sleep(pause)
+        with pytest.raises(MotionError) as error:
+            client.predict([POKE], POINTS)
+        assert error.value.code == ErrorCode.NO_IMAGE
+    assert shy == ["state", "state", "motion", "motion", "state", "motion"]
+    assert_nothing_left(client)
+
+
 def test_shutdown_and_close_end_what_waits(connect, context):
     client, closed = connect("nowhere"), connect("nowhere")
     waiting, others = client.predict_async([POKE]), closed.predict_async([POKE])
@@ -221,6 +272,7 @@ def test_a_closed_client_is_gone_from_the_graph(planner, connect):
 
 SCRIPT = """
 import rclpy
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
 from fpt_ros.client import MotionClient
 

@@ -33,14 +33,17 @@ def run(code: str, folder: Path) -> str:
 
 def test_the_planner_s_example(tiny_checkpoint, tmp_path):
     node = NodeProcess("", tmp_path / "node.log", checkpoint=tiny_checkpoint, autostart=True)
-    planner = Planner("")
-    planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
-    planner.kept_image(scene(640, 480))
-    printed = run(example("wait_until_ready"), tmp_path)
+    try:
+        planner = Planner("")
+        planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+        planner.kept_image(scene(640, 480))
+        printed = run(example("wait_until_ready"), tmp_path)
+        planner.close()
+    finally:
+        ended = node.stop()
+    assert ended == 0
     numbers = re.findall(r"-?\d+\.\d*", printed)
     assert len(numbers) == 4 + 2  # two points, dx and dy; their probabilities
-    planner.close()
-    assert node.stop() == 0
 
 
 def test_the_library_s_example(tmp_path):

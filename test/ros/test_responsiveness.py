@@ -142,12 +142,12 @@ def test_a_caller_of_many_requests_does_not_hold_up_another(ready):
     other = Planner(planner.node.get_namespace())
     other.wait_for(evaluate(other, 1, 1).done)
     futures = [evaluate(planner, 64, 64) for _ in range(90)]  # longer than a message's way
-    planner.wait_for(futures[0].done)
+    planner.wait_for(futures[0].done, 60)
     other.wait_for(evaluate(other, 1, 1).done)
     waiting = sum(not future.done() for future in futures)
     other.close()
     assert waiting > 15  # in the order of their coming, none or hardly any would
-    planner.wait_for(lambda: all(future.done() for future in futures))
+    planner.wait_for(lambda: all(future.done() for future in futures), 60)
     assert {future.result().error_code for future in futures} == {ErrorCode.NONE}
 
 
