@@ -23,9 +23,9 @@ class Servers:
     """Counts the servers that may be sent to. Only the client's thread calls the methods.
 
     Two that meet learn of each other one endpoint after the other, with Fast DDS over seconds. A
-    server may receive requests before it knows where to send answers, which are then lost
-    (github.com/ros2/ros2/issues/1253). So a new node is first greeted: asked for its state until
-    it answers. Endpoints become known in the order of their creation, and that of the greeting
+    server may receive requests before it knows where to send the answers, which are then lost
+    (github.com/ros2/rmw_fastrtps/issues/842). So a new node is first greeted: asked for its state
+    until it answers. Endpoints become known in the order of their creation, and the greeting's
     was created last: a node that can answer it can answer everything.
     """
 
