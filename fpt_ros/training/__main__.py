@@ -174,6 +174,8 @@ def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
     quiet = not processes.first
     index = ShardIndex(options.data, quiet)
     trainer = Trainer(model, recipe, processes, options.compile)
+    if recipe.bfloat16 and not trainer.loss.in_bfloat16 and processes.first:
+        print("in float32: this CPU is not faster in bfloat16")
     running = dataclasses.replace(Running(), **_given(options, Running))
     validation = None
     if options.val:

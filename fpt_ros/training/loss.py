@@ -13,6 +13,7 @@ from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
 from fpt_ros.model.tokens import sample_features
 from fpt_ros.training.mode_loss import mode_loss
 from fpt_ros.training.pair_loss import PairLoss
+from fpt_ros.training.precision import bfloat16_pays
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -45,6 +46,7 @@ class TrainingLoss(nn.Module):
     def __init__(self, model: FlowPokeTransformer, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+        self.in_bfloat16 = recipe.bfloat16 and bfloat16_pays(model.device)
         encoder = model.image_embedder.model
         self.convolutional = isinstance(encoder, EfficientNetLite0Encoder)
         self.pair_loss: PairLoss | None = None
@@ -120,7 +122,7 @@ class TrainingLoss(nn.Module):
         return embedded, mixture
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.recipe.bfloat16)
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.in_bfloat16)
 
 
 @torch.no_grad()

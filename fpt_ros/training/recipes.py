@@ -98,7 +98,7 @@ class Recipe:
     ema: float = 0.9999
     """Decay of the averaged weights, which are the ones to use."""
     bfloat16: bool = True
-    """Autocast to bfloat16; on a CPU, in matrix products alone, where it is faster."""
+    """Autocast to bfloat16; on a CPU in matrix products alone, and only if it is faster at them."""
     pair_weight: float = 0.0
     """Weight of the pair loss, which the small encoder alone has."""
     mode_weight: float = 0.0

@@ -76,7 +76,7 @@ def test_two_processes_train_as_one_with_both_batches(toy_data, tmp_path):
 
 
 def test_it_logs_validates_and_leaves_a_usable_model(toy_data, tmp_path):
-    """Fine-tuning, in bfloat16, with TensorBoard and W&B (offline)."""
+    """Fine-tuning, in the faster precision, with TensorBoard and W&B (offline)."""
     settings = [option for option in OPTIONS if not option.startswith(("--image-size", "--width"))]
     settings = [option for option in settings if not option.startswith("--depth")]
     done = start(
