@@ -21,9 +21,9 @@ from measuring import interleaved_times, peak_memory, read_weights
 from plain import plain_copy, plain_forward
 from tqdm import tqdm
 
+from fpt_ros.inference.predictor import Predictor, compile_encoder
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, MotionMixture, load_checkpoint
 from fpt_ros.model.checkpoint import DTYPES, resolve_device
-from fpt_ros.predictor import Predictor, compile_encoder
 
 ROWS = ("embed", "query", "candidates", "sample", "many", "memory")
 CANDIDATES, POINTS = 64, 16

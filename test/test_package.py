@@ -113,7 +113,7 @@ def modules_after(code: str) -> list[str]:
 
 def test_library_imports_neither_ros_nor_messages():
     modules = modules_after(
-        "import fpt_ros.model, fpt_ros.predictor, fpt_ros.view, fpt_ros.drawing"
+        "import fpt_ros.model, fpt_ros.inference.predictor, fpt_ros.inference.view, fpt_ros.drawing"
     )
     assert "torch" in modules
     assert [name for name in modules if re.match(r"rclpy|launch|\w+_msgs\b", name)] == []
@@ -152,7 +152,7 @@ def test_wheel_works_without_ros(wheel: Path, tmp_path: Path):
         import sys
         sys.path = [p for p in sys.path if p] + [{sysconfig.get_path("purelib")!r}]
         sys.modules.update(rclpy=None, sensor_msgs=None)  # importing these fails
-        import fpt_ros.model, fpt_ros.predictor
+        import fpt_ros.model, fpt_ros.inference.predictor
         print(fpt_ros.model.__file__)
         """
     # -S: without the start-up hooks of the environment, ROS and the editable install among them.

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import MotionMixture
 from fpt_ros.planning import plan_poke
-from fpt_ros.predictor import Predictor
 
 PIVOT = np.array([40.0, 100.0])
 WANTED, GOAL = np.array([180.0, 100.0]), np.array([0.0, 28.0])

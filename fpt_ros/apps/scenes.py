@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage
 
 from fpt_ros.apps.bags import read_bag
-from fpt_ros.view import View, check_pokes
+from fpt_ros.inference.view import View, check_pokes
 
 if TYPE_CHECKING:
     from jaxtyping import Float

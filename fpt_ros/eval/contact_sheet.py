@@ -9,7 +9,7 @@ import numpy as np
 
 from fpt_ros.data.points import MOVING
 from fpt_ros.drawing import draw_flow, draw_motion
-from fpt_ros.predictor import Predictor
+from fpt_ros.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from pathlib import Path

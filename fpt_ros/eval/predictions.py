@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fpt_ros.inference.moving_part import divergence, moving_probability
 from fpt_ros.model.flow_poke import resize
-from fpt_ros.moving_part import divergence, moving_probability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

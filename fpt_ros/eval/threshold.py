@@ -21,8 +21,8 @@ from fpt_ros.eval.cases import Cases, make_case
 from fpt_ros.eval.figures import mean_iou
 from fpt_ros.eval.predictions import Predictions, predict
 from fpt_ros.eval.reading import read_cases
+from fpt_ros.inference.moving_part import moving_part
 from fpt_ros.model import load_checkpoint, save_checkpoint
-from fpt_ros.moving_part import moving_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

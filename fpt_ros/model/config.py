@@ -63,7 +63,7 @@ class ModelConfig:
     """Seconds between the image and the predicted motion's end; 0: unknown or not fixed."""
     motion_threshold: float = 0.1
     """Nats: where pokes change a point's distribution by more, it belongs to the moving part (if it
-    is likely to move at all, see `fpt_ros.moving_part`). Chosen on training scenes."""
+    is likely to move at all, see `fpt_ros.inference.moving_part`). Chosen on training scenes."""
     license: str = ""
     """Licence of the weights; empty: not stated."""
 

@@ -32,10 +32,10 @@ from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fpt_ros.inference.steps import Result, Steps
     from fpt_ros.ros.inference import Inference
     from fpt_ros.ros.node import FptNode
     from fpt_ros.ros.parameters import Settings
-    from fpt_ros.steps import Result, Steps
 
 NO_POKES = np.zeros((0, 4), np.float32)
 NO_POINTS = np.zeros((0, 2), np.float32)

@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fpt_ros.predictor import ModelInfo
+    from fpt_ros.inference.predictor import ModelInfo
 
 # Seconds after which something that happened no longer colours the status.
 RECENT = 10.0

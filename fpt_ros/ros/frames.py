@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
     from sensor_msgs.msg import CompressedImage, Image
 
-    from fpt_ros.predictor import ImageContext
+    from fpt_ros.inference.predictor import ImageContext
 
 Key = tuple[int, int]
 

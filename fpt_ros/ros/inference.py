@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fpt_ros.predictor import ImageContext, PokeEvaluation, Predictor
+from fpt_ros.inference.predictor import ImageContext, PokeEvaluation, Predictor
+from fpt_ros.inference.view import check_points, check_pokes, grid_points
 from fpt_ros.ros.conversions import Motion
 from fpt_ros.ros.requests import invalid
-from fpt_ros.view import check_points, check_pokes, grid_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxtyping import Float32
 
+    from fpt_ros.inference.segmentation import MovingPart
+    from fpt_ros.inference.steps import Steps
     from fpt_ros.model import MotionMixture
     from fpt_ros.ros.diagnostics import Statistics
     from fpt_ros.ros.frames import Frame
     from fpt_ros.ros.parameters import Settings
-    from fpt_ros.segmentation import MovingPart
-    from fpt_ros.steps import Steps
 
 CHUNK = 1024  # points in one step
 

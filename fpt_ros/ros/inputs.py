@@ -17,10 +17,10 @@ from fpt_ros.ros.frames import Frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fpt_ros.inference.steps import Steps
     from fpt_ros.ros.node import FptNode
     from fpt_ros.ros.predictions import Predictions
     from fpt_ros.ros.worker import Worker
-    from fpt_ros.steps import Steps
 
 NEWEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10)

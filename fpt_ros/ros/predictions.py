@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
     from sensor_msgs.msg import CameraInfo
 
+    from fpt_ros.inference.steps import Steps
     from fpt_ros.msg import PokeArray, QueryPoints
     from fpt_ros.ros.conversions import Motion
     from fpt_ros.ros.frames import Frame
     from fpt_ros.ros.inference import Inference
     from fpt_ros.ros.node import FptNode
     from fpt_ros.ros.outputs import Outputs
-    from fpt_ros.steps import Steps
 
 NO_POKES = np.zeros((0, 4), np.float32)
 NO_POINTS = np.zeros((0, 2), np.float32)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32
 
+    from fpt_ros.inference.steps import Result
     from fpt_ros.msg import Poke, PokeArray
-    from fpt_ros.steps import Result
 
 # The released model was trained with up to 128 pokes; it also bounds a request's memory.
 MAX_POKES = 128

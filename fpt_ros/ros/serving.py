@@ -11,11 +11,11 @@ from rclpy.qos import HistoryPolicy, QoSProfile
 from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
 
 if TYPE_CHECKING:
+    from fpt_ros.inference.steps import Steps
     from fpt_ros.ros.answers import Answers
     from fpt_ros.ros.node import FptNode
     from fpt_ros.ros.senders import Senders
     from fpt_ros.ros.waiting import WaitingRoom
-    from fpt_ros.steps import Steps
 
 SERVICES: dict[str, Any] = {
     "predict_motion": PredictMotion,

@@ -14,11 +14,11 @@ from fpt_ros.ros.requests import error_response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fpt_ros.inference.steps import Steps
     from fpt_ros.ros.answers import Answers
     from fpt_ros.ros.node import FptNode
     from fpt_ros.ros.senders import Sender, Senders
     from fpt_ros.ros.worker import Worker
-    from fpt_ros.steps import Steps
 
 # More requests than any planner has in flight; each one that waits holds its message.
 MAX_WAITING = 100

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from fpt_ros.steps import Steps
+    from fpt_ros.inference.steps import Steps
 
 OWNERS_REMEMBERED = 1000
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import FlowPokeTransformer, ModelConfig
-from fpt_ros.predictor import Predictor
 
 WAITING = {"item", "_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal"}
 ENCODERS = {"dinov2_vits14_reg": 56, "efficientnet_lite0": 64}
@@ -65,7 +65,7 @@ def test_cuda_itself_sees_no_wait(encoder):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_an_image_compiled_on_cuda_is_kept_when_the_next_one_comes():
-    from fpt_ros.predictor import compile_encoder
+    from fpt_ros.inference.predictor import compile_encoder
 
     model = small_model("dinov2_vits14_reg").to("cuda")
     expected, predictor = Predictor(model), Predictor(small_model("dinov2_vits14_reg").to("cuda"))

@@ -16,8 +16,8 @@ from sensor_msgs.msg import Image
 
 from fpt_ros.client import MotionClient, MotionError
 from fpt_ros.client.results import read_segmentation
-from fpt_ros.predictor import Predictor
-from fpt_ros.view import grid_points
+from fpt_ros.inference.predictor import Predictor
+from fpt_ros.inference.view import grid_points
 
 NAN = float("nan")
 POKE = (40.0, 30.0, 12.0, -5.0)

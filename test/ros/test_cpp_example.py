@@ -13,7 +13,7 @@ from fpt_ros.msg import Poke, PokeArray
 from fpt_ros.srv import EvaluatePokes
 from ros_harness import scene
 
-from fpt_ros.predictor import Predictor
+from fpt_ros.inference.predictor import Predictor
 
 SOURCE = Path(__file__).resolve().parents[2] / "examples/evaluate_pokes.cpp"
 PROGRAM = Path(get_package_prefix("fpt_ros")) / "lib/fpt_ros/evaluate_pokes"

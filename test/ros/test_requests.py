@@ -8,9 +8,9 @@ from builtin_interfaces.msg import Time
 from fpt_ros.msg import ErrorCode
 from ros_harness import FRAME, scene
 
-from fpt_ros.predictor import Predictor
+from fpt_ros.inference.predictor import Predictor
+from fpt_ros.inference.view import grid_points
 from fpt_ros.ros.conversions import motion_from_message
-from fpt_ros.view import grid_points
 
 NAN, INFINITY = float("nan"), float("inf")
 POKE = (40.0, 30.0, 12.0, -5.0)

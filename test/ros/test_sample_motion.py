@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from fpt_ros.msg import ErrorCode
 from ros_harness import FRAME, scene
 
-from fpt_ros.predictor import Predictor
+from fpt_ros.inference.predictor import Predictor
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 X, Y = [5.0, 90.5, 0.0], [7.0, 60.25, 63.0]

@@ -9,7 +9,7 @@ from fpt_ros.msg import ErrorCode
 from fpt_ros.srv import SegmentMotion
 from ros_harness import FRAME, as_pokes
 
-from fpt_ros.predictor import Predictor
+from fpt_ros.inference.predictor import Predictor
 
 POKE = (220.0, 150.0, 40.0, 0.0)
 

@@ -14,8 +14,8 @@ from ros_harness import FRAME, image_message, scene
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import Marker, MarkerArray
 
+from fpt_ros.inference.view import grid_points
 from fpt_ros.ros.conversions import motion_from_message
-from fpt_ros.view import grid_points
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 

@@ -7,8 +7,8 @@ import functools
 import numpy as np
 import pytest
 
+from fpt_ros.inference.predictor import Predictor
 from fpt_ros.planning import plan_poke
-from fpt_ros.predictor import Predictor
 from fpt_ros.simulation.push_tasks import COVERED, LONGEST, SHORTEST, PushTask, tasks
 
 SIZE = 160

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32, Int
 
-    from fpt_ros.steps import Steps
+    from fpt_ros.inference.steps import Steps
 
 TOKENS_AT_ONCE = 16384
 """Pokes and points of all samples that are drawn together: what is kept of each takes memory."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from fpt_ros.moving_part import divergence, moving_part, moving_probability
-from fpt_ros.view import View, grid_points
+from fpt_ros.inference.moving_part import divergence, moving_part, moving_probability
+from fpt_ros.inference.view import View, grid_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Bool, Float, Float32
 
+    from fpt_ros.inference.steps import Steps
     from fpt_ros.model import MotionMixture
-    from fpt_ros.steps import Steps
 
 CELLS = 64  # of the grid along the view's side
 POINTS_AT_ONCE = 1024
@@ -32,7 +32,7 @@ class MovingPart:
     """How much the pokes change what the pixel may do: KL divergence of the poked from the unpoked
     distribution, nats."""
     moves: Bool[np.ndarray, "h w"]
-    """Whether it belongs to the moving part (see `fpt_ros.moving_part`)."""
+    """Whether it belongs to the moving part (see `fpt_ros.inference.moving_part`)."""
 
 
 def segmentation_steps(

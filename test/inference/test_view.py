@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from fpt_ros.inference.view import FITS, View, check_points, check_pokes, grid_points
 from fpt_ros.model.flow_poke import central_square, resize
-from fpt_ros.view import FITS, View, check_points, check_pokes, grid_points
 
 
 @pytest.mark.parametrize(

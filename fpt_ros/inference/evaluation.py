@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Float32
 
-    from fpt_ros.steps import Steps
+    from fpt_ros.inference.steps import Steps
 
 CANDIDATES_AT_ONCE = 64
 POINTS_AT_ONCE = 1024

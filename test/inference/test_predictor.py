@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 
 from fpt_ros.data.points import MOVING
+from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
-from fpt_ros.predictor import Predictor
 
 TINY = ModelConfig("dinov2_vits14", image_size=56, width=128, depth=2, horizon=0.5, license="MIT")
 POKES = np.array([[300.0, 200.0, 20.0, -10.0], [350.0, 120.0, 5.0, 30.0]])
@@ -167,7 +167,7 @@ def test_samples_repeat_and_a_single_point_follows_its_mixture(predictor, contex
 
 def test_samples_are_the_same_however_many_are_drawn_at_once(predictor, context, monkeypatch):
     together = predictor.sample(context, POKES, POINTS, samples=5, seed=3)
-    monkeypatch.setattr("fpt_ros.sampling.TOKENS_AT_ONCE", 2 * (len(POKES) + len(POINTS)))
+    monkeypatch.setattr("fpt_ros.inference.sampling.TOKENS_AT_ONCE", 2 * (len(POKES) + len(POINTS)))
     steps = predictor.sample_steps(context, POKES, POINTS, samples=5, seed=3)
     counts = []
     while True:
@@ -214,7 +214,7 @@ def test_info_states_the_model(predictor):
 
 def test_the_library_knows_no_ros():
     code = (
-        "import sys, fpt_ros.predictor; "
+        "import sys, fpt_ros.inference.predictor; "
         "sys.exit(any(name.split('.')[0] in ('rclpy', 'rosbags') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

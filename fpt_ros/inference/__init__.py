@@ -1,0 +1,1 @@
+"""Images and pokes in pixels in, mixtures in pixels out. Knows nothing of ROS."""
