@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
     from sensor_msgs.msg import CameraInfo
 
-    from fpt_ros import predictor
+    from fpt_ros.inference import predictor
     from fpt_ros.ros.conversions import Motion
     from fpt_ros.ros.frames import Frame
 
