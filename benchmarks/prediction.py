@@ -11,6 +11,7 @@ image.
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from measuring import interleaved_times, peak_memory, read_weights
-from plain import plain_copy, plain_forward
+from plain import plain_forward
 from tqdm import tqdm
 
-from fpt_ros.inference.predictor import Predictor, compile_encoder
+from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, MotionMixture, load_checkpoint
 from fpt_ros.model.checkpoint import DTYPES, resolve_device
 
@@ -102,10 +103,8 @@ class Benchmark:
         self.plain = load_model(arguments.checkpoint, resolve_device(arguments.device))
         self.ours: dict[str, Predictor] = {}
         for dtype in arguments.dtype:
-            model = plain_copy(self.plain).to(DTYPES[dtype])
-            if arguments.compile:
-                compile_encoder(model)
-            self.ours[dtype] = Predictor(model)
+            model = copy.deepcopy(self.plain).to(DTYPES[dtype])
+            self.ours[dtype] = Predictor(model, compile=arguments.compile, copy=False)
             self.ours[dtype].warm_up()
         rng = np.random.default_rng(0)
         image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)

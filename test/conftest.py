@@ -12,14 +12,14 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model with random weights, none of them zero, so that every input matters."""
     import torch
 
-    from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
+    from fpt_ros.model import ModelConfig, build_model, save_checkpoint
 
     torch.manual_seed(7)
     config = ModelConfig(
         encoder="efficientnet_lite0", image_size=64, width=64, depth=1, horizon=0.5
     )
     path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    model = FlowPokeTransformer(config)
+    model = build_model(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.02 * torch.randn_like(parameter)

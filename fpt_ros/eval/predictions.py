@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fpt_ros.inference.moving_part import divergence, moving_probability
-from fpt_ros.model.flow_poke import resize
+from fpt_ros.model.image_embedder import resize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

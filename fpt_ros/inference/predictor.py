@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,12 @@ import numpy as np
 import torch
 
 from fpt_ros.inference.evaluation import PokeEvaluation, evaluation_steps
+from fpt_ros.inference.packing import for_inference
 from fpt_ros.inference.sampling import Draw, sampling_steps
 from fpt_ros.inference.segmentation import MovingPart, segmentation_steps
 from fpt_ros.inference.steps import Steps, finish
 from fpt_ros.inference.view import FITS, View, check_points, check_pokes
 from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
-from fpt_ros.model.packing import pack_weights
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -63,18 +64,29 @@ class Predictor:
     Points outside the view (with `crop`, at the sides of a wide image) are answered, too: the
     model extrapolates there from the border of what it sees. Mixtures come on the CPU.
 
+    The predictor answers with the weights that the model had when it was made: what is trained or
+    written later changes nothing.
+
     Args:
         fit: how images that are not square are shown to the model, see `View`.
+        compile: run the image encoder through `torch.compile`.
+        copy: False: the model itself becomes the predictor's, without a copy of its weights, and
+            is of no other use any more.
 
     Raises:
         ValueError: an unknown fit.
     """
 
-    def __init__(self, model: FlowPokeTransformer, fit: str = "crop") -> None:
-        if fit not in FITS:
-            raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
-        self.model = model.eval()
-        pack_weights(self.model)
+    def __init__(
+        self,
+        model: FlowPokeTransformer,
+        fit: str = "crop",
+        compile: bool = False,
+        copy: bool = True,
+    ) -> None:
+        _check_fit(fit)
+        self.info = _info(model)
+        self.model = for_inference(deepcopy(model) if copy else model, compile)
         self.fit = fit
 
     @classmethod
@@ -94,26 +106,9 @@ class Predictor:
                 up to minutes. Later ones take less time on GPUs and some CPUs; on others the
                 packed layers are as fast without it (`benchmarks/README.md`).
         """
+        _check_fit(fit)
         model = load_checkpoint(source, device, dtype, allow_download)
-        if compile:
-            compile_encoder(model)
-        return cls(model, fit)
-
-    @property
-    def info(self) -> ModelInfo:
-        """Facts about the loaded model."""
-        config, origin = self.model.config, self.model.provenance
-        return ModelInfo(
-            checkpoint=origin.source if origin else "",
-            sha256=origin.sha256 if origin else "",
-            license=origin.license if origin else config.license,
-            device=str(self.model.device),
-            dtype=str(self.model.dtype).removeprefix("torch."),
-            horizon=float(config.horizon),
-            components=config.components,
-            view_size=config.image_size,
-            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
-        )
+        return cls(model, fit, compile, copy=False)
 
     def warm_up(self) -> None:
         """One prediction on an empty image: what runs only the first time, runs now."""
@@ -313,12 +308,24 @@ class Predictor:
         return tensor.to(self.model.device, non_blocking=True)
 
 
-def compile_encoder(model: FlowPokeTransformer) -> None:
-    """Run the model's image encoder through `torch.compile`, once it is first used."""
-    if model.device.type == "cpu":
-        model.image_embedder.model.compile(options={"freezing": True})  # it packs the weights
-    else:
-        model.image_embedder.model.compile(mode="reduce-overhead")  # one CUDA graph
+def _check_fit(fit: str) -> None:
+    if fit not in FITS:
+        raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
+
+
+def _info(model: FlowPokeTransformer) -> ModelInfo:
+    config, origin = model.config, model.provenance
+    return ModelInfo(
+        checkpoint=origin.source if origin else "",
+        sha256=origin.sha256 if origin else "",
+        license=origin.license if origin else config.license,
+        device=str(model.device),
+        dtype=str(model.dtype).removeprefix("torch."),
+        horizon=float(config.horizon),
+        components=config.components,
+        view_size=config.image_size,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
 
 
 def _as_pokes(pokes: Float[np.ndarray, "p 4"]) -> Float[np.ndarray, "p 4"]:

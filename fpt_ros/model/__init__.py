@@ -1,9 +1,11 @@
 """The Flow Poke Transformer: network, mixture and checkpoints. Knows nothing of ROS."""
 
+from fpt_ros.model.build import build_model
 from fpt_ros.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from fpt_ros.model.config import ENCODERS, ModelConfig
 from fpt_ros.model.flow_poke import EmbeddedImage, FlowPokeTransformer
 from fpt_ros.model.mixture import MotionMixture
+from fpt_ros.model.small.config import SmallModelConfig
 
 __all__ = [
     "ENCODERS",
@@ -12,6 +14,8 @@ __all__ = [
     "FlowPokeTransformer",
     "ModelConfig",
     "MotionMixture",
+    "SmallModelConfig",
+    "build_model",
     "load_checkpoint",
     "save_checkpoint",
 ]

@@ -22,9 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fpt_ros.model.build import build_model
 from fpt_ros.model.config import ModelConfig, Provenance
 from fpt_ros.model.dinov2 import DINOV2_SIZES
 from fpt_ros.model.flow_poke import FlowPokeTransformer
+from fpt_ros.model.small.config import SmallModelConfig
 
 EMBEDDED = "embedded"
 RELEASED_REPOSITORY = "CompVis/flow-poke-transformer"
@@ -71,7 +73,7 @@ def load_checkpoint(
         config, state = _read_released(path)
     else:
         raise CheckpointError(f"{path}: must end in .pt or .safetensors")
-    model = FlowPokeTransformer(config)  # not on "meta": that makes torch load its compiler
+    model = build_model(config)  # not on "meta": that makes torch load its compiler
     _check_entries(path, state, model.state_dict())
     model.load_state_dict(state, assign=True)
     model.provenance = Provenance(str(source), _sha256(path), license_ or config.license)
@@ -201,9 +203,14 @@ def _read_safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path}: its metadata have no {CONFIG_KEY!r}: not saved by fpt_ros")
     try:
-        return ModelConfig.from_json(metadata[CONFIG_KEY]), state
+        return config_from_json(metadata[CONFIG_KEY]), state
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: bad {CONFIG_KEY!r} in its metadata: {error}") from error
+
+
+def config_from_json(text: str) -> ModelConfig:
+    kind = SmallModelConfig if '"modes"' in text else ModelConfig
+    return kind.from_json(text)
 
 
 def _read_released(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:

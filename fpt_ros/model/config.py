@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fpt_ros.model.dinov2 import DINOV2_SIZES, PATCH
-from fpt_ros.model.efficientnet import COARSEST_STRIDE
+from fpt_ros.model.small.encoder import COARSEST_STRIDE
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SMALL_ENCODER = "efficientnet_lite0"
 ENCODERS = (*DINOV2_SIZES, SMALL_ENCODER)
@@ -19,7 +22,6 @@ _LIMITS = {  # field: (lowest, highest, must be a multiple of)
     "width": (HEAD_WIDTH, 8192, HEAD_WIDTH),
     "depth": (1, 256, 1),
     "components": (1, 255, 1),
-    "modes": (0, 64, 1),
 }
 
 
@@ -39,6 +41,9 @@ class Provenance:
 class ModelConfig:
     """The architecture and meaning of a model. Defaults are the released base model.
 
+    With the small encoder it is the plain transformer on that encoder as `SmallModelConfig` has it
+    by default; that class holds the encoder's own settings, and the small model's modes.
+
     Raises:
         ValueError: a field is of the wrong type or outside what is allowed; the message names it.
     """
@@ -53,9 +58,6 @@ class ModelConfig:
     """Transformer layers."""
     components: int = 4
     """Normals in each predicted mixture (K)."""
-    modes: int = 0
-    """Fields that the motions of one body are made of, for a guess that the transformer starts
-    from (see `fpt_ros.model.modes`); the small encoder's alone. 0: no guess, as the released."""
     flow_scale: float = 1.0
     """The head's means and Cholesky factors are divided by this: motions are small, and a head
     trained from scratch learns faster at unit scale. The released model has 1."""
@@ -70,25 +72,24 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise ValueError(f"encoder is {self.encoder!r}: must be one of {', '.join(ENCODERS)}")
-        for name, (low, high, step) in _LIMITS.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high or value % step:
-                of = f", a multiple of {step}" if step > 1 else ""
-                raise ValueError(
-                    f"{name} is {value!r}: must be an integer from {low} to {high}{of}"
-                )
+        for name, limits in _LIMITS.items():
+            self._check_integer(name, *limits)
         step = COARSEST_STRIDE if self.encoder == SMALL_ENCODER else PATCH
         if self.image_size % step:
             raise ValueError(
                 f"image_size is {self.image_size}: must be a multiple of {step} for {self.encoder}"
             )
-        if self.modes and self.encoder != SMALL_ENCODER:
-            raise ValueError(f"modes is {self.modes}: must be 0 for {self.encoder}")
         self._check_number("flow_scale", above=0.0, allowed="a finite number above 0")
         for name in ("horizon", "motion_threshold"):
             self._check_number(name, above=-math.ulp(0.0), allowed="a finite number from 0")
         if not isinstance(self.license, str):
             raise ValueError(f"license is {self.license!r}: must be a string")
+
+    def _check_integer(self, name: str, low: int, high: int, step: int = 1) -> None:
+        value = getattr(self, name)
+        if type(value) is not int or not low <= value <= high or value % step:
+            of = f", a multiple of {step}" if step > 1 else ""
+            raise ValueError(f"{name} is {value!r}: must be an integer from {low} to {high}{of}")
 
     def _check_number(self, name: str, above: float, allowed: str) -> None:
         value = getattr(self, name)
@@ -106,8 +107,8 @@ class ModelConfig:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> ModelConfig:
-        """The inverse of `to_json`.
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`; a field that is missing has its default.
 
         Raises:
             ValueError: not a JSON object, an unknown field, or a field out of range.
@@ -115,6 +116,11 @@ class ModelConfig:
         values: Any = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError(f"the config is {text[:80]!r}: must be a JSON object")
+        return cls.from_fields(values)
+
+    @classmethod
+    def from_fields(cls, values: dict[str, Any]) -> Self:
+        """As `from_json`, from the object."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

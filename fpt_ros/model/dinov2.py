@@ -14,7 +14,6 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fpt_ros.model.attention import attend
-from fpt_ros.model.packing import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -127,8 +126,8 @@ class Attention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = Linear(channels, 3 * channels)
-        self.proj = Linear(channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         q, k, v = rearrange(self.qkv(x), "b n (three h c) -> three b h n c", three=3, h=self.heads)
@@ -139,8 +138,8 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1 = Linear(channels, 4 * channels)
-        self.fc2 = Linear(4 * channels, channels)
+        self.fc1 = nn.Linear(channels, 4 * channels)
+        self.fc2 = nn.Linear(4 * channels, channels)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         return self.fc2(F.gelu(self.fc1(x)))

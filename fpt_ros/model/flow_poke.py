@@ -1,5 +1,15 @@
 """The Flow Poke Transformer (Baumann et al., "What If: Understanding Motion Through Sparse
-Interactions", ICCV 2025, arXiv 2510.12777)."""
+Interactions", ICCV 2025, arXiv 2510.12777).
+
+Three stages, the result of each good for any number of the next one:
+
+    image = model.embed_image(images)
+    pokes = model.embed_pokes(positions, flows, camera_static, image)
+    mixture = model.query(query_positions, pokes, image)
+
+Parallel prediction, autoregressive sampling and the query-causal training pass of the paper are
+short compositions of them.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +17,53 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fpt_ros.model.config import SMALL_ENCODER, ModelConfig, Provenance
-from fpt_ros.model.dinov2 import DinoV2Encoder
-from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
-from fpt_ros.model.mixture import MotionMixture, mixture_from_head
-from fpt_ros.model.modes import MotionModes
-from fpt_ros.model.packing import Linear
+from fpt_ros.model.attention import KeysValues, attend_masked, attend_to_pokes_and_self
+from fpt_ros.model.config import ModelConfig, Provenance
+from fpt_ros.model.image_embedder import ImageEmbedder, cell_centres
+from fpt_ros.model.mixture import MotionMixture, join_mixtures, mixture_from_head
+from fpt_ros.model.poke_cache import PokeCache, Prefill
+from fpt_ros.model.shapes import check_pokes, check_queries, check_training
 from fpt_ros.model.tokens import TokenEmbedding, sample_features
-from fpt_ros.model.transformer import KeptPokes, KeysValues, Transformer
+from fpt_ros.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jaxtyping import Bool, Float
 
-TOKENS_AT_ONCE = 1024
-"""Queries that run through the transformer together: bounds the memory of any request."""
+QUERIES_AT_ONCE = 1024
+"""Rows times queries that run through the transformer together: bounds the memory of a request."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedImage:
-    """All that predictions need of some images, and that pokes and queries do not change."""
+    """All that predictions need of some images, and that pokes and queries do not change.
+
+    Predictions may have more rows than there are images, a multiple: consecutive rows then share
+    an image.
+    """
 
     features: Float[Tensor, "b d gh gw"]
     """The encoder's map, float32."""
-    keys_values: list[KeysValues]
-    """The cross-attention's keys and values, one entry a layer."""
+    keys_values: tuple[KeysValues, ...]
+    """What the cross-attention looks up, one entry a layer."""
     gains: Float[Tensor, "depth 3 2 w"]
     """The norms' gains with a moving (0) and a static (1) camera."""
-    modes: Float[Tensor, "b c gh gw"] | None
-    """What the guess must know of each cell, float32; None: the model does not guess."""
 
 
 class FlowPokeTransformer(nn.Module):
     """From an image and pokes to the distribution of any point's motion.
 
     Positions are (x, y) in the unit square of the model's view, corners outermost; flows are
-    displacements in the same unit; images are in [-1, 1]. State-dict names and shapes are those
-    of the released checkpoint, which does not guess. With modes, a query's token is told the guess,
-    and each component has another number: how much of it is added to its mean.
+    displacements in the same unit; images are in [-1, 1]. `camera_static` is for all rows, or one
+    for each. State-dict names and shapes are those of the released checkpoint.
     """
+
+    OUTPUTS = 6
+    """Numbers that the head gives for each component: a logit, a mean (2), a Cholesky factor."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
@@ -62,19 +75,13 @@ class FlowPokeTransformer(nn.Module):
         self.cond_emb = nn.Embedding(2, width)
         self.input_mlp = TokenEmbedding(width, image_width)
         self.transformer = Transformer(width, self.config.depth, image_width)
-        self.modes: MotionModes | None = None
-        encoder = self.image_embedder.model
-        if self.config.modes and isinstance(encoder, EfficientNetLite0Encoder):
-            self.modes = MotionModes(image_width, encoder.pair_channels, self.config.modes)
-            self.guess_emb = Linear(3, width, bias=False)
-            nn.init.zeros_(self.guess_emb.weight)
         self.out_mlp = nn.Sequential(
             nn.RMSNorm(width, eps=1e-6),
-            Linear(width, width),
+            nn.Linear(width, width),
             nn.SiLU(),
-            Linear(width, width),
+            nn.Linear(width, width),
             nn.SiLU(),
-            Linear(width, (7 if self.config.modes else 6) * self.config.components),
+            nn.Linear(width, self.OUTPUTS * self.config.components),
         )
 
     @property
@@ -91,13 +98,125 @@ class FlowPokeTransformer(nn.Module):
         """Run the encoder on the images' central squares, once for any number of predictions."""
         features = self.image_embedder(images)
         tokens = rearrange(features, "b d h w -> b (h w) d")
-        pos = _patch_centres(features)
         return EmbeddedImage(
             features.to(torch.float32, copy=True),  # a CUDA graph's own output is overwritten
-            self.transformer.image_keys_values(tokens, pos),
+            self.transformer.image_keys_values(tokens, cell_centres(features)),
             self.transformer.gains(self.cond_emb.weight),
-            None if self.modes is None else self.modes(features),
         )
+
+    def embed_pokes(
+        self,
+        positions: Float[Tensor, "b p 2"],
+        flows: Float[Tensor, "b p 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        image: EmbeddedImage,
+        after: PokeCache | None = None,
+    ) -> PokeCache:
+        """The pokes' keys and values, once for any number of queries.
+
+        Args:
+            after: pokes before these, of the same rows; they stay as they are.
+
+        Raises:
+            ValueError: shapes that do not fit together; the message names the argument.
+        """
+        check_pokes(positions, flows, camera_static, len(image.features))
+        pokes = PokeCache.of(positions, flows, image.gains, camera_static, after)
+        prefill = Prefill(positions.shape[1], after)
+        tokens = self.input_mlp(
+            self.input_mlp.known(flows), sample_features(image.features, positions)
+        )
+        self.transformer(tokens, positions, pokes.gains, image.keys_values, prefill)
+        return pokes.filled(prefill)
+
+    def query(
+        self, positions: Float[Tensor, "b q 2"], pokes: PokeCache, image: EmbeddedImage
+    ) -> MotionMixture:
+        """Mixtures [b, q] of each point's flow, given the pokes. Queries do not see each other.
+
+        Raises:
+            ValueError: shapes that do not fit together; the message names the argument.
+        """
+        check_queries(positions, len(pokes.positions))
+        features = sample_features(image.features, positions)
+        tokens = self.input_mlp(self.input_mlp.asked(*positions.shape[:2]), features)
+        tokens, head = self._with_prior(tokens, positions, pokes, image)
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            own, seen = KeysValues(k, v), pokes.layer(layer)
+            return attend_to_pokes_and_self(q, own, seen, pokes.lengths)
+
+        return head(self.transformer(tokens, positions, pokes.gains, image.keys_values, attend))
+
+    def poke_and_query(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        image: EmbeddedImage,
+        after: PokeCache | None = None,
+        capacity: int | None = None,
+    ) -> tuple[PokeCache, MotionMixture]:
+        """`embed_pokes` and `query` in one pass: reading the weights is most of what few points
+        cost, and here they are read once.
+
+        Args:
+            capacity: keep the cache in buffers for so many tokens (see `Prefill`).
+        """
+        count, positions = poke_pos.shape[1], torch.cat([poke_pos, query_pos], 1)
+        pokes = PokeCache.of(poke_pos, poke_flow, image.gains, camera_static, after)
+        prefill = Prefill(count, after, capacity)
+        motion = [self.input_mlp.known(poke_flow), self.input_mlp.asked(*query_pos.shape[:2])]
+        tokens = self.input_mlp(torch.cat(motion, 1), sample_features(image.features, positions))
+        tokens, head = self._with_prior(tokens, query_pos, pokes, image)
+        hidden = self.transformer(tokens, positions, pokes.gains, image.keys_values, prefill)
+        return pokes.filled(prefill), head(hidden[:, count:])
+
+    def forward(
+        self,
+        positions: Float[Tensor, "b l 2"],
+        flows: Float[Tensor, "b l 2"],
+        is_query: Bool[Tensor, "b l"],
+        camera_static: bool | Bool[Tensor, "b"],
+        mask: Bool[Tensor, "*#b l l"] | None,
+        image: EmbeddedImage,
+    ) -> MotionMixture:
+        """Mixtures [b, l] at pokes and queries alike, with any mask: the published `forward`.
+
+        Args:
+            flows: those of queries are not read.
+            mask: who sees whom, True where the row's token sees the column's; None: causal.
+
+        Raises:
+            ValueError: shapes that do not fit together; the message names the argument.
+        """
+        check_pokes(positions, flows, camera_static, len(image.features))
+        asked = self.input_mlp.asked(*positions.shape[:2])
+        motion = torch.where(is_query[..., None], asked, self.input_mlp.known(flows))
+        tokens = self.input_mlp(motion, sample_features(image.features, positions))
+        gains = PokeCache.of(positions, flows, image.gains, camera_static).gains
+
+        def attend(_: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return attend_masked(q, KeysValues(k, v), mask)
+
+        return self.head(self.transformer(tokens, positions, gains, image.keys_values, attend))
+
+    def head(self, hidden: Float[Tensor, "b l w"]) -> MotionMixture:
+        """Decoded tokens to mixtures [b, l]."""
+        config = self.config
+        return mixture_from_head(self.out_mlp(hidden), config.components, config.flow_scale)
+
+    def _with_prior(
+        self,
+        tokens: Float[Tensor, "b l w"],
+        query_pos: Float[Tensor, "b q 2"],
+        pokes: PokeCache,
+        image: EmbeddedImage,
+    ) -> tuple[Float[Tensor, "b l w"], Callable[[Tensor], MotionMixture]]:
+        """Tokens, of which the last q are queries, and the head for these; a model that has an
+        expectation of its own brings it in here."""
+        return tokens, self.head
 
     def predict_parallel(
         self,
@@ -109,25 +228,15 @@ class FlowPokeTransformer(nn.Module):
     ) -> MotionMixture:
         """Mixtures [b, q] of each query point's flow, given all pokes (section 3 of the paper).
 
-        Queries do not see each other, so they run in chunks. The embedding may hold fewer images
-        than `b`, which must then be a multiple: consecutive rows share an image.
-
         Raises:
-            ValueError: shapes that do not fit together.
+            ValueError: shapes that do not fit together; the message names the argument.
         """
-        _check_shapes(poke_pos, poke_flow, query_pos, embedded)
-        chunk = max(1, TOKENS_AT_ONCE // max(1, len(query_pos)))
-        several = query_pos.shape[1] > chunk
-        kept = self.transformer.room_for(poke_pos.shape[1] + 1) if several else None
-        all_pos, all_flow = poke_pos, poke_flow
-        chunks, guesses = [], []
-        for queries in query_pos.split(chunk, 1):
-            pos = torch.cat([poke_pos, queries], 1)
-            guesses.append(self.guess(all_pos, all_flow, queries, embedded.modes))
-            x = self._decode(pos, poke_flow, guesses[-1], camera_static, embedded, kept)
-            chunks.append(self.out_mlp(x[:, poke_pos.shape[1] :]))
-            poke_pos, poke_flow = poke_pos[:, :0], poke_flow[:, :0]  # from now on they are kept
-        return self.mixture(torch.cat(chunks, 1), torch.cat(guesses, 1))
+        check_pokes(poke_pos, poke_flow, camera_static, len(embedded.features))
+        check_queries(query_pos, len(poke_pos))
+        chunk = max(1, QUERIES_AT_ONCE // max(1, len(query_pos)))
+        first, *others = query_pos.split(chunk, 1)
+        pokes, mixture = self.poke_and_query(poke_pos, poke_flow, first, camera_static, embedded)
+        return join_mixtures([mixture, *(self.query(part, pokes, embedded) for part in others)], 1)
 
     def query_causal(
         self,
@@ -140,19 +249,16 @@ class FlowPokeTransformer(nn.Module):
         """Mixtures [b, l, n] where the queries [:, i] are given the first i pokes only.
 
         One pass gives every number of pokes from 0 to l - 1 (the training pass of the paper).
+
+        Raises:
+            ValueError: shapes that do not fit together; the message names the argument.
         """
-        pokes, per_prefix = query_pos.shape[1:3]
-        _check_shapes(poke_pos, poke_flow, query_pos.flatten(1, 2), embedded)
-        prefix = torch.arange(pokes, device=poke_pos.device)
-        visible = (prefix < prefix[:, None]).repeat_interleave(per_prefix, 0)
-        pos = torch.cat([poke_pos, query_pos.flatten(1, 2)], 1)
-        guess = self.guess(poke_pos, poke_flow, query_pos.flatten(1, 2), embedded.modes, visible)
-        x = self._decode(pos, poke_flow, guess, camera_static, embedded, visible=visible)
-        raw, guess = (
-            rearrange(part, "b (l n) k -> b l n k", n=per_prefix)
-            for part in (self.out_mlp(x[:, pokes:]), guess)
-        )
-        return self.mixture(raw, guess)
+        check_training(poke_pos, query_pos)
+        pokes = self.embed_pokes(poke_pos, poke_flow, camera_static, embedded)
+        per_prefix = query_pos.shape[2]
+        prefix = torch.arange(len(pokes), device=poke_pos.device).repeat_interleave(per_prefix)
+        mixture = self.query(query_pos.flatten(1, 2), pokes.upto(prefix[None]), embedded)
+        return mixture.unflatten(1, (len(pokes), per_prefix))
 
     def training_loss(
         self,
@@ -163,7 +269,12 @@ class FlowPokeTransformer(nn.Module):
         query_flow: Float[Tensor, "b l n 2"],
         camera_static: bool | Bool[Tensor, "b"],
     ) -> Float[Tensor, ""]:
-        """Mean negative log-likelihood of the queries' flows under the query-causal mask."""
+        """Mean negative log-likelihood of the queries' flows under the query-causal mask.
+
+        Raises:
+            ValueError: shapes that do not fit together; the message names the argument.
+        """
+        check_training(poke_pos, query_pos, query_flow)
         embedded = self.embed_image(images)
         mixture = self.query_causal(poke_pos, poke_flow, query_pos, camera_static, embedded)
         return -mixture.log_prob(query_flow).mean()
@@ -179,23 +290,47 @@ class FlowPokeTransformer(nn.Module):
         generator: torch.Generator | None = None,
         randomize_order: bool = True,
     ) -> Float[Tensor, "b q 2"]:
-        """One joint sample of all queries' flows: each sampled flow is a poke for the next."""
-        count = query_pos.shape[1]
-        order = torch.arange(count, device=query_pos.device)
+        """One joint sample of all queries' flows: each sampled flow is a poke for the next.
+
+        Rows are independent, each in a random order of its own, as the model was trained.
+        """
+        rows, count = query_pos.shape[:2]
+        order = torch.arange(count, device=query_pos.device).expand(rows, -1)
         if randomize_order:
-            device = None if generator is None else generator.device
-            order = torch.randperm(count, generator=generator, device=device).to(order.device)
+            device = query_pos.device if generator is None else generator.device
+            drawn = torch.rand(rows, count, generator=generator, device=device)
+            order = drawn.argsort(1).to(query_pos.device)
+        order = order[..., None].expand_as(query_pos)
         steps = self.sample_in_turn(
             poke_pos,
             poke_flow,
-            query_pos[:, order],
+            query_pos.gather(1, order),
             camera_static,
             embedded,
             lambda mixture: mixture.sample(1, generator)[0],
         )
-        flows = torch.empty_like(query_pos)
-        flows[:, order] = torch.stack(list(steps), 1)
-        return flows
+        return torch.empty_like(query_pos).scatter_(1, order, torch.stack(list(steps), 1))
+
+    @torch.no_grad()
+    def sample_coarse_to_fine(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        coarse_pos: Float[Tensor, "b c 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        camera_static: bool | Bool[Tensor, "b"],
+        embedded: EmbeddedImage,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Float[Tensor, "b c 2"], MotionMixture]:
+        """A joint sample of few points, and what it lets expect of many, mixtures [b, q].
+
+        The second mode of the paper's demo: its dense picture is the mixtures' mean.
+        """
+        flows = self.sample_autoregressive(
+            poke_pos, poke_flow, coarse_pos, camera_static, embedded, generator
+        )
+        pokes = torch.cat([poke_pos, coarse_pos], 1), torch.cat([poke_flow, flows], 1)
+        return flows, self.predict_parallel(*pokes, query_pos, camera_static, embedded)
 
     def sample_in_turn(
         self,
@@ -206,147 +341,17 @@ class FlowPokeTransformer(nn.Module):
         embedded: EmbeddedImage,
         draw: Callable[[MotionMixture], Float[Tensor, "b 2"]],
     ) -> Iterator[Float[Tensor, "b 2"]]:
-        """Flows of the queries in their order; a step runs the newest poke and one query.
+        """Flows of the queries in their order; a step adds one poke and asks one query.
 
         `draw` chooses each flow from its distribution, a mixture [b].
         """
-        _check_shapes(poke_pos, poke_flow, query_pos, embedded)
-        kept = self.transformer.room_for(poke_pos.shape[1] + query_pos.shape[1])
-        all_pos, all_flow = poke_pos, poke_flow
+        check_pokes(poke_pos, poke_flow, camera_static, len(embedded.features))
+        check_queries(query_pos, len(poke_pos))
+        pokes, capacity = None, poke_pos.shape[1] + query_pos.shape[1]
         for query in query_pos.split(1, 1):
-            pos = torch.cat([poke_pos, query], 1)
-            guess = self.guess(all_pos, all_flow, query, embedded.modes)
-            x = self._decode(pos, poke_flow, guess, camera_static, embedded, kept)
-            mixture = self.mixture(self.out_mlp(x[:, -1]), guess[:, 0])
-            flow = draw(mixture).to(query)
+            pokes, mixture = self.poke_and_query(
+                poke_pos, poke_flow, query, camera_static, embedded, pokes, capacity
+            )
+            flow = draw(mixture[:, 0]).to(query)
             yield flow
             poke_pos, poke_flow = query, flow[:, None]
-            all_pos, all_flow = (
-                torch.cat(parts, 1) for parts in ((all_pos, query), (all_flow, poke_flow))
-            )
-
-    def _decode(
-        self,
-        pos: Float[Tensor, "b l 2"],
-        poke_flow: Float[Tensor, "b p 2"],
-        guess: Float[Tensor, "b q 3"],
-        camera_static: bool | Bool[Tensor, "b"],
-        embedded: EmbeddedImage,
-        kept: list[KeptPokes] | None = None,
-        visible: Bool[Tensor, "q p"] | None = None,
-    ) -> Float[Tensor, "b l w"]:
-        """Tokens at `pos` (new pokes, then queries) through the transformer."""
-        tokens = self.tokens(pos, poke_flow, guess, embedded.features)
-        if isinstance(camera_static, Tensor):
-            gains = embedded.gains[:, :, camera_static.long()]
-        else:
-            gains = embedded.gains[:, :, int(camera_static), None]
-        return self.transformer(
-            tokens, pos, gains, embedded.keys_values, poke_flow.shape[1], kept, visible
-        )
-
-    def guess(
-        self,
-        poke_pos: Float[Tensor, "b p 2"],
-        poke_flow: Float[Tensor, "b p 2"],
-        query_pos: Float[Tensor, "b q 2"],
-        modes: Float[Tensor, "b c gh gw"] | None,
-        visible: Bool[Tensor, "q p"] | None = None,
-    ) -> Float[Tensor, "b q 3"]:
-        """What the embedded image's modes let expect of the queries; zeros where there are none."""
-        if self.modes is None or modes is None:
-            return F.pad(torch.zeros_like(query_pos), (0, 1))
-        with torch.autocast(query_pos.device.type, enabled=False):
-            at_points = sample_features(modes, torch.cat([poke_pos, query_pos], 1))
-            at_poke, at_query = at_points.split([poke_pos.shape[1], query_pos.shape[1]], 1)
-            return self.modes.guess(query_pos, at_query, poke_pos, at_poke, poke_flow, visible)
-
-    def tokens(
-        self,
-        pos: Float[Tensor, "b l 2"],
-        poke_flow: Float[Tensor, "b p 2"],
-        guess: Float[Tensor, "b q 3"],
-        features: Float[Tensor, "b d gh gw"],
-    ) -> Float[Tensor, "b l w"]:
-        """Of the pokes and of the queries after them, which are told the guess."""
-        tokens = self.input_mlp(poke_flow, sample_features(features, pos))
-        if self.modes is None:
-            return tokens
-        flow, count = guess.split([2, 1], -1)
-        told = torch.cat([flow * self.config.flow_scale, count], -1)
-        told = self.guess_emb(told.to(tokens.dtype))
-        return tokens + F.pad(told, (0, 0, poke_flow.shape[1], 0))
-
-    def mixture(
-        self, raw: Float[Tensor, "*points k6"], guess: Float[Tensor, "*points 3"]
-    ) -> MotionMixture:
-        """The head's numbers as a mixture; with modes, the last ones say how much of the guess is
-        added to each component's mean."""
-        count = self.config.components
-        mixture = mixture_from_head(raw[..., : 6 * count], count, self.config.flow_scale)
-        if self.modes is None:
-            return mixture
-        share = raw[..., 6 * count :, None].double()
-        return dataclasses.replace(
-            mixture, locs=mixture.locs + share * guess[..., None, :2].double()
-        )
-
-
-class ImageEmbedder(nn.Module):
-    """Images of any size to the feature map of their central square."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.image_size = config.image_size
-        self.model: DinoV2Encoder | EfficientNetLite0Encoder
-        if config.encoder == SMALL_ENCODER:
-            self.model = EfficientNetLite0Encoder(config.image_size)
-        else:
-            self.model = DinoV2Encoder(config.encoder)
-
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d gh gw"]:
-        square = resize(central_square(images), self.image_size)
-        return self.model(square.to(next(self.model.parameters()).dtype))
-
-
-def central_square(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
-    """The largest centred square; odd remainders fall as Python's round has it."""
-    height, width = images.shape[-2:]
-    side = min(height, width)
-    top, left = round((height - side) / 2), round((width - side) / 2)
-    return images[..., top : top + side, left : left + side]
-
-
-def resize(images: Float[Tensor, "b c s s"], size: int) -> Float[Tensor, "b c size size"]:
-    """Bilinear with antialiasing."""
-    if images.shape[-1] == size:
-        return images
-    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-
-
-def _patch_centres(features: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b n 2"]:
-    """Positions of the map's cells in the unit square, row by row."""
-    height, width = features.shape[-2:]
-    y = (torch.arange(height, device=features.device) + 0.5) / height
-    x = (torch.arange(width, device=features.device) + 0.5) / width
-    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)
-    return centres.expand(len(features), -1, -1)
-
-
-def _check_shapes(
-    poke_pos: Tensor, poke_flow: Tensor, query_pos: Tensor, embedded: EmbeddedImage
-) -> None:
-    """Shapes that would broadcast to a wrong answer are refused instead."""
-    images = len(embedded.features)
-    batch = len(query_pos)
-    if query_pos.ndim != 3 or query_pos.shape[-1] != 2 or query_pos.shape[1] < 1:
-        raise ValueError(f"query_pos has shape {tuple(query_pos.shape)}: must be [b, q >= 1, 2]")
-    if poke_pos.ndim != 3 or len(poke_pos) != batch or poke_pos.shape[-1] != 2:
-        raise ValueError(f"poke_pos has shape {tuple(poke_pos.shape)}: must be [{batch}, p, 2]")
-    if poke_flow.shape != poke_pos.shape:
-        raise ValueError(
-            f"poke_flow has shape {tuple(poke_flow.shape)}: must be {tuple(poke_pos.shape)}, "
-            "as poke_pos"
-        )
-    if batch % images:
-        raise ValueError(f"{batch} rows do not divide among {images} embedded images")

@@ -13,6 +13,8 @@ from einops import einsum, rearrange
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Float
 
 LOG_2PI = math.log(2 * math.pi)
@@ -53,6 +55,10 @@ class MotionMixture:
     def to(self, device: torch.device | str) -> MotionMixture:
         """The same mixtures on another device."""
         return self._map(lambda tensor, _: tensor.to(device))
+
+    def unflatten(self, dim: int, sizes: tuple[int, ...]) -> MotionMixture:
+        """The same mixtures with one of the leading dimensions (from 0) as several."""
+        return self._map(lambda tensor, _: tensor.unflatten(dim, sizes))
 
     def scaled(self, factor: Float[Tensor, "2"]) -> MotionMixture:
         """The mixtures of the displacements times `factor` (x, y): a change of units.
@@ -213,6 +219,17 @@ class MotionMixture:
         return MotionMixture(
             change(self.logits, 1), change(self.locs, 2), change(self.scale_tril, 3)
         )
+
+
+def join_mixtures(parts: Sequence[MotionMixture], dim: int = 0) -> MotionMixture:
+    """Mixtures one after the other along one of their leading dimensions."""
+    if len(parts) == 1:
+        return parts[0]
+    return MotionMixture(
+        torch.cat([part.logits for part in parts], dim),
+        torch.cat([part.locs for part in parts], dim),
+        torch.cat([part.scale_tril for part in parts], dim),
+    )
 
 
 def mixture_from_head(

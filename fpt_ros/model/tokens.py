@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fpt_ros.model.packing import Linear
-
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -28,38 +26,29 @@ class TokenEmbedding(nn.Module):
         harmonics = torch.arange(1, width // 2 + 1, dtype=torch.float32)
         self.register_buffer("coeffs", 2 * math.pi * harmonics.view(1, 1, 1, -1))
         self.mlp = nn.Sequential(
-            Linear(2 * width + image_width, width, bias=False),
+            nn.Linear(2 * width + image_width, width, bias=False),
             ResidualBlock(width),
             ResidualBlock(width),
         )
 
     def forward(
-        self,
-        poke_flow: Float[Tensor, "b p 2"],
-        features: Float[Tensor, "b l d"],
+        self, motion: Float[Tensor, "b l w2"], features: Float[Tensor, "b l d"]
     ) -> Float[Tensor, "b l w"]:
-        """Tokens of the pokes and of the queries after them.
-
-        Args:
-            poke_flow: the pokes' displacements, in the model's units.
-            features: the image's features at the pokes and the queries.
-        """
+        """Tokens of points with these motions (see `known` and `asked`) and image features."""
         dtype = self.query_token.dtype
-        queries = features.shape[1] - poke_flow.shape[1]
-        motion = torch.cat(
-            [
-                self._motion_features(poke_flow).to(dtype),
-                self.query_token.expand(len(features), queries, -1),
-            ],
-            1,
-        )
         return self.mlp(torch.cat([motion, features.to(dtype)], -1))
 
-    def _motion_features(self, flow: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p w2"]:
-        """Harmonics of the squashed displacement; sines before cosines, x before y."""
+    def known(self, flow: Float[Tensor, "b p 2"]) -> Float[Tensor, "b p w2"]:
+        """What stands for a poke's displacement, in the model's units: harmonics of the squashed
+        displacement; sines before cosines, x before y."""
         squashed = ((flow.float() * 0.5).tanh() + 1) / 2
         angles = squashed[..., None] * self.coeffs
-        return rearrange(torch.cat([angles.sin(), angles.cos()], -1), "b p d f -> b p (d f)")
+        harmonics = rearrange(torch.cat([angles.sin(), angles.cos()], -1), "b p d f -> b p (d f)")
+        return harmonics.to(self.query_token.dtype)
+
+    def asked(self, rows: int, queries: int) -> Float[Tensor, "b q w2"]:
+        """What stands in that place at a query point."""
+        return self.query_token.expand(rows, queries, -1)
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
         """Move between devices, but keep the frequencies in float32: they reach 2 pi width / 2."""
@@ -75,9 +64,9 @@ class ResidualBlock(nn.Sequential):
     def __init__(self, width: int) -> None:
         super().__init__(
             nn.RMSNorm(width),
-            Linear(width, width, bias=False),
+            nn.Linear(width, width, bias=False),
             nn.SiLU(),
-            Linear(width, width, bias=False),
+            nn.Linear(width, width, bias=False),
         )
 
     def forward(self, x: Float[Tensor, "b l w"]) -> Float[Tensor, "b l w"]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from fpt_ros.data.clips import SampleError
-from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig
 from fpt_ros.training.bad_samples import TooManyBadSamplesError
 from fpt_ros.training.distributed import Processes, joined_processes
 from fpt_ros.training.index import ShardIndex
@@ -59,11 +59,12 @@ def make_parser() -> argparse.ArgumentParser:
         _add_setting(running, field, meanings, [("", field.default)])
     settings = parser.add_argument_group("settings, by default the recipe's")
     for owner, get in _OWNERS.items():
-        meanings = _meanings(owner)
-        for field in dataclasses.fields(owner):
+        owned = {name: get(recipe) for name, recipe in RECIPES.items()}
+        for field in _own_fields(owner):
             if field.name not in ("sampling", "model", "motion_threshold"):
-                defaults = [(name, getattr(get(r), field.name)) for name, r in RECIPES.items()]
-                _add_setting(settings, field, meanings, defaults)
+                having = {name: found for name, found in owned.items() if isinstance(found, owner)}
+                defaults = [(name, getattr(found, field.name)) for name, found in having.items()]
+                _add_setting(settings, field, _meanings(owner), defaults)
     return parser
 
 
@@ -71,7 +72,14 @@ _OWNERS: dict[type, Any] = {
     Recipe: lambda recipe: recipe,
     Sampling: lambda recipe: recipe.sampling,
     ModelConfig: lambda recipe: recipe.model,
+    SmallModelConfig: lambda recipe: recipe.model,
 }
+
+
+def _own_fields(owner: type) -> list[dataclasses.Field]:
+    """Those of its fields that no class above it has."""
+    above = {name for base in owner.__bases__ for name in getattr(base, "__annotations__", ())}
+    return [field for field in dataclasses.fields(owner) if field.name not in above]
 
 
 def _meanings(owner: type) -> dict[str, str]:
@@ -109,12 +117,17 @@ def _numbers(text: str) -> tuple[int, ...]:
 def make_recipe(options: argparse.Namespace) -> Recipe:
     """The chosen recipe, changed as the command line says."""
     recipe = RECIPES[options.recipe]
-    changed = {
-        owner: dataclasses.replace(get(recipe), **_given(options, owner))
-        for owner, get in _OWNERS.items()
-    }
-    recipe = dataclasses.replace(changed[Recipe], sampling=changed[Sampling])
-    return dataclasses.replace(recipe, model=changed[ModelConfig])
+    own = {field.name for field in dataclasses.fields(recipe.model)}
+    foreign = sorted(_given(options, SmallModelConfig).keys() - own)
+    if foreign:
+        raise ValueError(
+            f"{', '.join(foreign)}: not a setting of the {options.recipe} recipe's model: must be "
+            "given with --recipe small alone"
+        )
+    sampling = dataclasses.replace(recipe.sampling, **_given(options, Sampling))
+    model = dataclasses.replace(recipe.model, **_given(options, type(recipe.model)))
+    changes = _given(options, Recipe)
+    return dataclasses.replace(recipe, sampling=sampling, model=model, **changes)
 
 
 def _given(options: argparse.Namespace, owner: type) -> dict[str, Any]:
@@ -149,13 +162,15 @@ def starting_model(
         return start_from_encoder(recipe.model, weights), recipe
     if options.encoder_weights != "auto":
         raise ValueError("--encoder-weights is given beside --from, whose encoder it would replace")
-    given = _given(options, ModelConfig)
+    given = _given(options, SmallModelConfig)
     refused = sorted(set(given) - set(WITH_ANY_WEIGHTS))
     if refused:
         raise ValueError(f"{', '.join(refused)}: not to be chosen beside --from, which brings them")
     model = start_from_checkpoint(options.start, options.allow_download, given.get("image_size"))
-    if given.get("modes", model.config.modes) != model.config.modes:
-        model = with_modes(model, given["modes"])
+    has_modes = getattr(model.config, "modes", 0)
+    wanted_modes = given.pop("modes", has_modes)
+    if wanted_modes != has_modes:
+        model = with_modes(model, wanted_modes)
     license_ = model.config.license
     if license_ and given.get("license", license_) != license_:
         raise ValueError(f"license: what comes from {options.start} stays {license_}")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from fpt_ros.model.flow_poke import resize
+from fpt_ros.model.image_embedder import resize
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

@@ -9,7 +9,8 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.small.encoder import EfficientNetLite0Encoder
+from fpt_ros.model.small.network import SmallEmbeddedImage, SmallFlowPokeTransformer
 from fpt_ros.model.tokens import sample_features
 from fpt_ros.training.mode_loss import mode_loss
 from fpt_ros.training.pair_loss import PairLoss
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture
+    from fpt_ros.model.small.modes import MotionModes
     from fpt_ros.training.recipes import Recipe
     from fpt_ros.training.sampling import Batch
 
@@ -54,6 +56,11 @@ class TrainingLoss(nn.Module):
         if isinstance(encoder, EfficientNetLite0Encoder) and trained:
             self.pair_loss = PairLoss(encoder.pair_channels)
 
+    @property
+    def modes(self) -> MotionModes | None:
+        """Those of a small model."""
+        return self.model.modes if isinstance(self.model, SmallFlowPokeTransformer) else None
+
     def forward(
         self, batch: Batch, lead: bool = False, seed: int | None = None
     ) -> dict[str, Float[Tensor, ""]]:
@@ -68,15 +75,16 @@ class TrainingLoss(nn.Module):
         if lead and self.pair_loss is not None:
             with self._autocast():
                 features = self.model.image_embedder(images)
-                modes = None if self.model.modes is None else self.model.modes(features)
-            return self._with_sum(self._encoder_losses(batch, features.float(), modes))
+                cells = None if self.modes is None else self.modes(features)
+            return self._with_sum(self._encoder_losses(batch, features.float(), cells))
         embedded, mixture = self.predict(batch, images)
         log_prob = mixture.log_prob(batch.query_flow + batch.query_noise)
         found = {"nll": -(log_prob * batch.query_weight).sum() / log_prob.numel()}
         if self.recipe.beta:
             weight = batch.query_weight * uncertainty_weight(mixture, self.recipe.beta)
             found["weighted_nll"] = -(log_prob * weight).sum() / log_prob.numel()
-        found |= self._encoder_losses(batch, embedded.features, embedded.modes)
+        cells = embedded.modes if isinstance(embedded, SmallEmbeddedImage) else None
+        found |= self._encoder_losses(batch, embedded.features, cells)
         found = self._with_sum(found)
         if seed is not None:
             found |= motion_errors(mixture, batch.query_flow, seed)
@@ -95,19 +103,17 @@ class TrainingLoss(nn.Module):
         self,
         batch: Batch,
         features: Float[Tensor, "b d gh gw"],
-        modes: Float[Tensor, "b c gh gw"] | None,
+        cells: Float[Tensor, "b c gh gw"] | None,
     ) -> dict[str, Float[Tensor, ""]]:
         """`pair`, and `mode` where the camera stands still: it moves all else."""
         found = {}
         if self.pair_loss is not None:
             found["pair"] = self.pair_loss(features, batch.pair_pos, batch.pair_bodies)
-        if self.model.modes is not None and modes is not None and self.recipe.mode_weight > 0:
-            values = sample_features(modes, batch.pair_pos)
+        if self.modes is not None and cells is not None and self.recipe.mode_weight > 0:
+            values = sample_features(cells, batch.pair_pos)
             flow = batch.pair_flow * batch.camera_static[:, None, None]
             flow = rearrange(flow, "(b m) p xy -> b m p xy", b=len(batch.images))
-            found["mode"] = mode_loss(
-                self.model.modes, values, batch.pair_pos, flow, batch.pair_bodies
-            )
+            found["mode"] = mode_loss(self.modes, values, batch.pair_pos, flow, batch.pair_bodies)
         return found
 
     def predict(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from fpt_ros.model.modes import MotionModes
+    from fpt_ros.model.small.modes import MotionModes
 
 STILL = 0.005
 """Image sides: bodies that move less, or whose first poke does, teach nothing."""

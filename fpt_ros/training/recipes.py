@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from fpt_ros.data import DEFAULT_SKIP
-from fpt_ros.model import ModelConfig
-from fpt_ros.model.efficientnet import STAGES
+from fpt_ros.model import ModelConfig, SmallModelConfig
+from fpt_ros.model.small.encoder import STAGES
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -183,15 +183,7 @@ RECIPES = {
             augment=True,
             least_crop=0.6,
         ),
-        model=ModelConfig(
-            encoder="efficientnet_lite0",
-            image_size=224,
-            width=192,
-            depth=4,
-            modes=4,
-            flow_scale=20.0,
-            license="Apache-2.0",
-        ),
+        model=SmallModelConfig(license="Apache-2.0"),
     ),
 }
 

@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from einops import rearrange
 
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, load_checkpoint
+from fpt_ros.model.build import build_model
 from fpt_ros.model.dinov2 import DinoV2Encoder
-from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.small.config import with_encoder_settings
+from fpt_ros.model.small.encoder import EfficientNetLite0Encoder
 from fpt_ros.training.warm_start import warm_start
 
 DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2/{folder}/{file}_pretrain.pth"
@@ -51,7 +53,7 @@ def at_image_size(model: FlowPokeTransformer, image_size: int) -> FlowPokeTransf
     DINOv2 fits its table of positions to any size by itself; the small encoder has one entry for
     each cell of its map, and here gets them interpolated.
     """
-    other = FlowPokeTransformer(replace(model.config, image_size=image_size))
+    other = build_model(replace(model.config, image_size=image_size))
     state = model.state_dict()
     encoder = other.image_embedder.model
     if isinstance(encoder, EfficientNetLite0Encoder):
@@ -69,9 +71,13 @@ def with_modes(model: FlowPokeTransformer, count: int) -> FlowPokeTransformer:
     Raises:
         ValueError: the model has modes already, or an encoder that cannot have any.
     """
-    if model.config.modes:
-        raise ValueError(f"modes is {count}: the weights to start from have {model.config.modes}")
-    other = FlowPokeTransformer(replace(model.config, modes=count))
+    try:
+        config = with_encoder_settings(model.config)
+    except ValueError as error:
+        raise ValueError(f"modes is {count}: the weights to start from: {error}") from error
+    if config.modes:
+        raise ValueError(f"modes is {count}: the weights to start from have {config.modes}")
+    other = build_model(replace(config, modes=count))
     state = other.state_dict()
     for name, value in model.state_dict().items():
         grown = value.shape != state[name].shape  # the head's last layer
@@ -90,7 +96,7 @@ def start_from_encoder(config: ModelConfig, weights: str) -> FlowPokeTransformer
     Raises:
         StartError: weights that cannot be had or do not fit the encoder.
     """
-    model = FlowPokeTransformer(config)
+    model = build_model(config)
     encoder = model.image_embedder.model
     small = isinstance(encoder, EfficientNetLite0Encoder)
     if weights == "auto":

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fpt_ros.model.efficientnet import EfficientNetLite0Encoder
+from fpt_ros.model.small.encoder import EfficientNetLite0Encoder
 from fpt_ros.training.averaging import averaged
 from fpt_ros.training.distributed import Processes
 from fpt_ros.training.loss import TrainingLoss
@@ -159,7 +159,7 @@ class Trainer:
         trunk = encoder.trunk if isinstance(encoder, EfficientNetLite0Encoder) else encoder
         pretrained = {id(p) for p in trunk.parameters()}
         joining = {id(p) for p in encoder.parameters()} - pretrained
-        for taught_with_it in (self.loss.pair_loss, self.model.modes):
+        for taught_with_it in (self.loss.pair_loss, self.loss.modes):
             if taught_with_it is not None:
                 joining |= {id(p) for p in taught_with_it.parameters()}
         groups: dict[str, list[nn.Parameter]] = {"trunk": [], "join": [], "transformer": []}

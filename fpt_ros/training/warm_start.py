@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from fpt_ros.model.efficientnet import EfficientNetLite0Trunk, InvertedBottleneck
+from fpt_ros.model.small.encoder import EfficientNetLite0Trunk, InvertedBottleneck
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -205,11 +205,11 @@ def test_segment_finds_what_a_poke_changes_at_every_pixel(predictor, context):
     assert not part.moves[part.divergence <= predictor.motion_threshold].any()
 
 
-def test_info_states_the_model(predictor):
+def test_info_states_the_model(predictor, model):
     info = predictor.info
     assert (info.horizon, info.components, info.view_size, info.license) == (0.5, 4, 56, "MIT")
     assert info.dtype == "float32"
-    assert info.parameters == sum(p.numel() for p in predictor.model.parameters())
+    assert info.parameters == sum(p.numel() for p in model.parameters())
 
 
 def test_the_library_knows_no_ros():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fpt_ros.inference.view import FITS, View, check_points, check_pokes, grid_points
-from fpt_ros.model.flow_poke import central_square, resize
+from fpt_ros.model.image_embedder import central_square, resize
 
 
 @pytest.mark.parametrize(

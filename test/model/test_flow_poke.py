@@ -6,14 +6,20 @@ import dataclasses
 import pytest
 import torch
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig, flow_poke
+from fpt_ros.model import (
+    FlowPokeTransformer,
+    ModelConfig,
+    SmallModelConfig,
+    build_model,
+    flow_poke,
+)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def randomised(config: ModelConfig, seed: int = 0) -> FlowPokeTransformer:
     """Random weights in every tensor: as built, some layers give zeros."""
-    model = FlowPokeTransformer(config)
+    model = build_model(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -23,7 +29,7 @@ def randomised(config: ModelConfig, seed: int = 0) -> FlowPokeTransformer:
 
 
 TINY = ModelConfig(encoder="dinov2_vits14", image_size=56, width=128, depth=2)
-GUESSING = ModelConfig("efficientnet_lite0", 64, width=128, depth=2, modes=3)
+GUESSING = SmallModelConfig(image_size=64, width=128, depth=2, flow_scale=1.0, modes=3)
 
 
 @pytest.fixture(scope="module", params=[TINY, GUESSING], ids=["released", "guessing"])
@@ -62,7 +68,7 @@ def test_the_base_model_has_the_released_layout():
 @pytest.mark.parametrize("suffix", ["", "_reg"])
 def test_every_encoder_size_gives_its_map(size, suffix):
     config = ModelConfig(f"dinov2_vit{size}14{suffix}", image_size=42, width=64, depth=1)
-    model = FlowPokeTransformer(config)
+    model = build_model(config)
     with torch.no_grad():
         features = model.embed_image(torch.zeros(1, 3, 50, 42)).features
     assert features.shape == (1, {"s": 384, "b": 768, "l": 1024}[size], 3, 3)
@@ -74,7 +80,7 @@ def test_queries_do_not_see_each_other_and_chunks_change_nothing(model, embedded
     pokes = points(1, 3, seed=1), points(1, 3, seed=2) * 0.1
     queries = points(1, 50, seed=3)
     whole = model.predict_parallel(*pokes, queries, True, embedded)
-    monkeypatch.setattr(flow_poke, "TOKENS_AT_ONCE", 7)
+    monkeypatch.setattr(flow_poke, "QUERIES_AT_ONCE", 7)
     chunked = model.predict_parallel(*pokes, queries, True, embedded)
     alone = model.predict_parallel(*pokes, queries[:, 20:21], True, embedded)
     torch.testing.assert_close(chunked.locs, whole.locs, atol=1e-5, rtol=0)
@@ -86,7 +92,7 @@ def test_chunks_without_pokes(model, embedded, monkeypatch):
     none = torch.zeros(1, 0, 2)
     queries = points(1, 9)
     whole = model.predict_parallel(none, none, queries, False, embedded)
-    monkeypatch.setattr(flow_poke, "TOKENS_AT_ONCE", 4)
+    monkeypatch.setattr(flow_poke, "QUERIES_AT_ONCE", 4)
     chunked = model.predict_parallel(none, none, queries, False, embedded)
     torch.testing.assert_close(chunked.locs, whole.locs, atol=1e-5, rtol=0)
 
@@ -174,7 +180,7 @@ def test_devices_and_types_agree_and_the_head_stays_float64(model, device, dtype
     ).to("cpu")
     assert got.locs.dtype == got.scale_tril.dtype == got.logits.dtype == torch.float64
     tolerance = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.15}[dtype]
-    tolerance *= 1 if model.modes is None else 5  # the small encoder, untrained, is coarser
+    tolerance *= 1 if model.config is TINY else 5  # the small encoder, untrained, is coarser
     torch.testing.assert_close(got.mean, expected.mean, atol=tolerance, rtol=0)
 
 
@@ -196,11 +202,11 @@ def test_training_runs_under_autocast_and_reaches_every_used_parameter():
 
 def test_shapes_that_do_not_fit_are_refused(model, embedded):
     one, two = torch.zeros(1, 1, 2), torch.zeros(1, 2, 2)
-    with pytest.raises(ValueError, match="poke_flow has shape"):
+    with pytest.raises(ValueError, match="flows have shape"):
         model.predict_parallel(one, two, one, True, embedded)
     with pytest.raises(ValueError, match="query_pos has shape"):
         model.predict_parallel(one, one, torch.zeros(1, 0, 2), True, embedded)
-    with pytest.raises(ValueError, match="poke_pos has shape"):
+    with pytest.raises(ValueError, match="query_pos has 1 rows"):
         model.predict_parallel(torch.zeros(2, 1, 2), torch.zeros(2, 1, 2), one, True, embedded)
 
 
@@ -209,7 +215,7 @@ def test_shapes_that_do_not_fit_are_refused(model, embedded):
     [
         ("encoder", "resnet"), ("image_size", 100), ("image_size", "448"), ("width", 100),
         ("depth", 0), ("components", 2.5), ("flow_scale", 0.0), ("horizon", float("nan")),
-        ("license", None), ("modes", -1), ("modes", 4),
+        ("license", None),
     ],
 )  # fmt: skip
 def test_a_bad_config_names_the_field(field, value):

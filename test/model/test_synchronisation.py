@@ -65,11 +65,8 @@ def test_cuda_itself_sees_no_wait(encoder):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_an_image_compiled_on_cuda_is_kept_when_the_next_one_comes():
-    from fpt_ros.inference.predictor import compile_encoder
-
     model = small_model("dinov2_vits14_reg").to("cuda")
-    expected, predictor = Predictor(model), Predictor(small_model("dinov2_vits14_reg").to("cuda"))
-    compile_encoder(predictor.model)
+    expected, predictor = Predictor(model), Predictor(model, compile=True)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (56, 56, 3), np.uint8) for _ in range(4)]
     contexts = [predictor.embed(image) for image in images]

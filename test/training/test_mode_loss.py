@@ -5,7 +5,7 @@ import math
 import torch
 from tiny import batches, tiny_recipe, tiny_trainer
 
-from fpt_ros.model.modes import SPREAD, MotionModes
+from fpt_ros.model.small.modes import SPREAD, MotionModes
 from fpt_ros.training.mode_loss import STILL, mode_loss
 
 
@@ -14,7 +14,7 @@ def seeded(*shape: int, seed: int) -> torch.Tensor:
 
 
 def modes_of(count: int, noise: float) -> MotionModes:
-    modes = MotionModes(channels=8, pair_channels=0, count=count)
+    modes = MotionModes(channels=8, pair_channels=0, count=count, hidden=16, reach=0.2)
     torch.nn.init.constant_(modes.log_noise, math.log(noise))
     return modes
 

@@ -75,10 +75,19 @@ def test_every_setting_can_be_given_on_the_command_line():
     )
 
 
+def test_settings_of_the_small_model_are_the_small_recipes_alone():
+    small = make_parser().parse_args(["--data=a", "--out=b", "--recipe=small", "--pooling=1"])
+    assert make_recipe(small).model == replace(SMALL.model, pooling=1)
+    base = make_parser().parse_args(["--data=a", "--out=b", "--recipe=base", "--pooling=1"])
+    with pytest.raises(ValueError, match="pooling: not a setting of the base recipe's model"):
+        make_recipe(base)
+
+
 def test_the_help_says_what_settings_mean():
     shown = " ".join(make_parser().format_help().split())
     assert "--pokes POKES Pokes of a motion: its queries see the first 0, 1" in shown
     assert "of them. (base 128, small 5)" in shown
+    assert "that grow are 1. (small 0.2)" in shown
 
 
 def test_other_settings_are_named():

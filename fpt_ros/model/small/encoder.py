@@ -15,11 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from fpt_ros.model.attention import attend
-from fpt_ros.model.packing import Conv2d, Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+    from fpt_ros.model.small.config import SmallModelConfig
 
 # A row for each stage: blocks, kernel, stride of the first block, expansion, channels.
 STAGES = (
@@ -33,11 +34,27 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 COARSEST_STRIDE = 32
-POOLED = 2
-"""Side of the squares of cells that attention looks up as one."""
 # The last stage at each of the strides 4, 8, 16 and 32, and its channels.
 PYRAMID_STAGES = (1, 2, 4, 6)
 PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
+
+
+class Conv2d(nn.Conv2d):
+    """`nn.Conv2d` (with zero padding), and after it, if wanted, ReLU6."""
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], relu6: bool = False
+    ) -> Float[Tensor, "b d h2 w2"]:
+        mixed = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        y = self._in_autocast(x) if mixed else super().forward(x)
+        return F.relu6(y) if relu6 else y
+
+    def _in_autocast(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """On a CPU, bfloat16 pays in matrix products alone; a convolution of 1 x 1 is one."""
+        if self.kernel_size == (1, 1) and self.stride == (1, 1) and self.groups == 1:
+            return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 class SameConv2d(Conv2d):
@@ -131,62 +148,62 @@ class TopDownJoin(nn.Module):
 class AttentionBlock(nn.Module):
     """One pre-norm transformer block over all cells: far parts of a thing find each other.
 
-    Squares of `POOLED` by `POOLED` cells are looked up as one.
+    Squares of `pooling` by `pooling` cells are looked up as one.
     """
 
-    def __init__(self, channels: int, heads: int = 4) -> None:
+    def __init__(self, channels: int, heads: int, pooling: int, norm_eps: float) -> None:
         super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(channels)
-        self.qkv = Linear(channels, 3 * channels)
-        self.out = Linear(channels, channels)
-        self.mlp_norm = nn.LayerNorm(channels)
-        self.mlp_up = Linear(channels, 3 * channels)
-        self.mlp_down = Linear(3 * channels, channels)
+        self.heads, self.pooling = heads, pooling
+        self.attention_norm = nn.LayerNorm(channels, norm_eps)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.mlp_norm = nn.LayerNorm(channels, norm_eps)
+        self.mlp_up = nn.Linear(channels, 3 * channels)
+        self.mlp_down = nn.Linear(3 * channels, channels)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         query, key, value = self.qkv(self.attention_norm(x)).chunk(3, -1)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (query, _pool(key), _pool(value))
+            for part in (query, _pool(key, self.pooling), _pool(value, self.pooling))
         )
         attended = attend(query, key, value, query.shape[-1] ** -0.5)
-        x = self.out.plus(x, attended.transpose(1, 2).flatten(2))
-        return self.mlp_down.plus(x, F.gelu(self.mlp_up(self.mlp_norm(x))))
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.mlp_down(F.gelu(self.mlp_up(self.mlp_norm(x))))
 
 
-def _pool(x: Float[Tensor, "b n d"]) -> Float[Tensor, "b m d"]:
-    """Means of squares of a square map's cells."""
-    side = math.isqrt(x.shape[1]) // POOLED
-    return x.unflatten(1, (side, POOLED, side, POOLED)).mean((2, 4)).flatten(1, 2)
+def _pool(x: Float[Tensor, "b n d"], square: int) -> Float[Tensor, "b m d"]:
+    """Means of squares of a square map's cells, that many along a side."""
+    side = math.isqrt(x.shape[1]) // square
+    return x.unflatten(1, (side, square, side, square)).mean((2, 4)).flatten(1, 2)
 
 
 class EfficientNetLite0Encoder(nn.Module):
     """Square images to one feature map at stride 8, ``[b, channels, image_size / 8, ...]``.
 
-    The first ``pair_channels`` channels are the pair embedding: two points of one rigid body have
-    embeddings close to each other (see ``fpt_ros.training.pair_loss``). Poke and query tokens
-    sample the whole map at their point, so that "the same thing as the poke" is within reach.
+    The first ``config.pair_channels`` channels are the pair embedding: two points of one rigid
+    body have embeddings close to each other (see ``fpt_ros.training.pair_loss``). Poke and query
+    tokens sample the whole map at their point, so that "the same thing as the poke" is within
+    reach.
     """
 
-    pair_channels = 48
-    feature_channels = 128
-    channels = pair_channels + feature_channels
     stride = 8
 
-    def __init__(self, image_size: int = 160) -> None:
-        """``image_size``: side of the images in pixels, a multiple of 32 (see ``ModelConfig``)."""
+    def __init__(self, config: SmallModelConfig) -> None:
         super().__init__()
-        d = self.feature_channels
+        d = config.feature_channels
+        self.pair_channels = config.pair_channels
+        self.channels = config.pair_channels + d
         self.trunk = EfficientNetLite0Trunk()
         self.join = TopDownJoin(d)
-        self.cells = (image_size // self.stride) ** 2
+        self.cells = (config.image_size // self.stride) ** 2
         self.position = nn.Parameter(torch.randn(1, self.cells, d) * 0.02)
-        self.attention = AttentionBlock(d)
+        block = (d, config.encoder_heads, config.pooling, config.encoder_norm_eps)
+        self.attention = AttentionBlock(*block)
         # What hangs together is known by now; this sees how far it reaches, and what it turns on.
-        self.gathering = AttentionBlock(d)
-        self.norm = nn.LayerNorm(d)
-        self.pair = Linear(d, self.pair_channels)
+        self.gathering = AttentionBlock(*block)
+        self.norm = nn.LayerNorm(d, config.encoder_norm_eps)
+        self.pair = nn.Linear(d, self.pair_channels)
 
     def forward(self, images: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d gh gw"]:
         """Feature map of square images in [-1, 1].

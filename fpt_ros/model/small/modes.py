@@ -18,18 +18,13 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fpt_ros.model.packing import Linear
-
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-HIDDEN = 192
 AFFINE = 6
 """Numbers of an affine motion: along x, along y, growing, turning, and the two shears."""
 SPREAD = AFFINE * (AFFINE + 1) // 2
 """Entries of the Cholesky factor of their covariance: its diagonal, then row by row below it."""
-REACH = 0.2
-"""Image sides from the point that they are about at which the affine fields that grow are 1."""
 _THERE = ((1, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0))
 """The affine fields at the point that they are about: along x, along y."""
 _GROWTH = (((0, 0, 1, 0, 1, 0), (0, 0, 0, 1, 0, 1)), ((0, 0, 0, -1, 0, 1), (0, 0, 1, 0, -1, 0)))
@@ -43,6 +38,9 @@ class MotionModes(nn.Module):
         channels: of the encoder's map.
         pair_channels: of them the first are the pair embedding, close to each other on one body.
         count: K, the fields that are not affine.
+        hidden: channels of the network that gives them.
+        reach: image sides from the point that they are about at which the affine fields that grow
+            are 1.
     """
 
     there: Tensor
@@ -50,18 +48,20 @@ class MotionModes(nn.Module):
     identity: Tensor
     entries: Tensor
 
-    def __init__(self, channels: int, pair_channels: int, count: int) -> None:
+    def __init__(
+        self, channels: int, pair_channels: int, count: int, hidden: int, reach: float
+    ) -> None:
         super().__init__()
         self.pair_channels, self.count = pair_channels, count
         self.fields = nn.Sequential(
-            Linear(channels, HIDDEN), nn.GELU(), Linear(HIDDEN, 2 * count + SPREAD)
+            nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, 2 * count + SPREAD)
         )
         self.log_noise = nn.Parameter(torch.tensor(-1.5))
         """Of the noise's standard deviation, in units of the factors'."""
         self.same_bias = nn.Parameter(torch.tensor(2.0))
         self.same_slope = nn.Parameter(torch.tensor(3.0))
         self.register_buffer("there", torch.tensor(_THERE, dtype=torch.float32), False)
-        growth = torch.tensor(_GROWTH, dtype=torch.float32).flatten(1) / REACH
+        growth = torch.tensor(_GROWTH, dtype=torch.float32).flatten(1) / reach
         self.register_buffer("growth", growth, False)
         self.register_buffer("identity", torch.eye(AFFINE + count), False)
         row, column = torch.tril_indices(AFFINE, AFFINE, -1)

@@ -9,14 +9,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fpt_ros.model.modes import AFFINE, REACH, SPREAD, MotionModes
+from fpt_ros.model.small.modes import AFFINE, SPREAD, MotionModes
+
+REACH = 0.2
 
 MANY = 50.0
 """A bias at which every poke counts in full."""
 
 
 def modes_of(count: int, bias: float = MANY, noise: float = 0.3) -> MotionModes:
-    modes = MotionModes(channels=8, pair_channels=2, count=count)
+    modes = MotionModes(channels=8, pair_channels=2, count=count, hidden=16, reach=REACH)
     with torch.no_grad():
         modes.same_bias.fill_(bias)
         modes.log_noise.fill_(np.log(noise))
@@ -58,7 +60,7 @@ def test_the_guess_is_the_conditional_mean_of_normal_flows():
 @torch.no_grad()
 def test_affine_fields_have_the_covariance_whose_factor_is_given():
     """At the point that they are about, and a step of `REACH` along x from there."""
-    modes = MotionModes(channels=8, pair_channels=0, count=1)
+    modes = MotionModes(channels=8, pair_channels=0, count=1, hidden=16, reach=REACH)
     factor = at(AFFINE, AFFINE, seed=1).tril()
     values = torch.cat([factor.diagonal(), factor[torch.tril_indices(6, 6, -1).unbind()]])
     values = torch.cat([values, torch.zeros(2)])[None]

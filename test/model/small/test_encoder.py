@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fpt_ros.model import ModelConfig
-from fpt_ros.model.efficientnet import (
+from fpt_ros.model import ModelConfig, SmallModelConfig
+from fpt_ros.model.small.encoder import (
     AttentionBlock,
     EfficientNetLite0Encoder,
     EfficientNetLite0Trunk,
@@ -48,7 +48,7 @@ def test_folded_trunk_gives_the_reference_features(images):
 
 def test_map_has_the_documented_shape_and_finite_gradients(images):
     torch.manual_seed(0)
-    encoder = EfficientNetLite0Encoder(image_size=160)
+    encoder = EfficientNetLite0Encoder(SmallModelConfig(image_size=160))
     features = encoder(images)
     assert features.shape == (2, encoder.channels, 20, 20)
     features.square().mean().backward()
@@ -60,7 +60,7 @@ def test_map_has_the_documented_shape_and_finite_gradients(images):
 def test_cells_look_up_the_means_of_squares_of_cells():
     """Against pooling as a picture's, and attention written out."""
     torch.manual_seed(0)
-    block, x = AttentionBlock(8, heads=2), torch.randn(3, 36, 8)
+    block, x = AttentionBlock(8, heads=2, pooling=2, norm_eps=1e-5), torch.randn(3, 36, 8)
     query, key, value = block.qkv(block.attention_norm(x)).chunk(3, -1)
     key, value = (
         F.avg_pool2d(part.mT.unflatten(-1, (6, 6)), 2).flatten(2).mT for part in (key, value)
@@ -75,7 +75,7 @@ def test_cells_look_up_the_means_of_squares_of_cells():
 
 def test_the_map_follows_the_picture(images):
     """Two different pictures give different maps everywhere, the same picture the same map."""
-    encoder = EfficientNetLite0Encoder(image_size=160).eval()
+    encoder = EfficientNetLite0Encoder(SmallModelConfig(image_size=160)).eval()
     warm_start(encoder.trunk)
     with torch.no_grad():
         first, second, again = encoder(torch.cat([images, images[:1]]))

@@ -1,0 +1,1 @@
+"""Our small model, beside the published one: its encoder, and a guess that its queries are told."""
