@@ -22,7 +22,13 @@ PATCH = 14
 TABLE_GRID = 37  # the position table is that of DINOv2's 518-pixel pretraining
 REGISTERS = 4
 
-_CHANNELS_HEADS_DEPTH = {"s": (384, 6, 12), "b": (768, 12, 12), "l": (1024, 16, 24)}
+_CHANNELS_HEADS_DEPTH = {
+    "s": (384, 6, 12),
+    "b": (768, 12, 12),
+    "l": (1024, 16, 24),
+    "g": (1536, 24, 40),
+}
+GIANT = 1536
 DINOV2_SIZES = {
     f"dinov2_vit{size}14{suffix}": sizes
     for size, sizes in _CHANNELS_HEADS_DEPTH.items()
@@ -114,7 +120,7 @@ class Block(nn.Module):
         self.attn = Attention(channels, heads)
         self.ls1 = LayerScale(channels)
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = Mlp(channels)
+        self.mlp = SwiGluMlp(channels) if channels == GIANT else Mlp(channels)
         self.ls2 = LayerScale(channels)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
@@ -143,6 +149,20 @@ class Mlp(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         return self.fc2(F.gelu(self.fc1(x)))
+
+
+class SwiGluMlp(nn.Module):
+    """The gated MLP of the giant model, of two thirds the width for as many weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = (4 * channels * 2 // 3 + 7) // 8 * 8
+        self.w12 = nn.Linear(channels, 2 * hidden)
+        self.w3 = nn.Linear(hidden, channels)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        gates, values = self.w12(x).chunk(2, -1)
+        return self.w3(F.silu(gates) * values)
 
 
 class LayerScale(nn.Module):

@@ -13,6 +13,7 @@ from fpt_ros.model import (
     build_model,
     flow_poke,
 )
+from fpt_ros.model.dinov2 import DinoV2Encoder, SwiGluMlp
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -62,6 +63,24 @@ def test_the_base_model_has_the_released_layout():
     assert state["transformer.pos_emb.freqs"].shape == (2, 12, 16)
     assert state["input_mlp.coeffs"].shape == (1, 1, 1, 384)
     assert state["out_mlp.5.weight"].shape == (24, 768)
+
+
+def test_the_giant_encoder_has_the_published_layout():
+    with torch.device("meta"):
+        encoder = DinoV2Encoder("dinov2_vitg14_reg")
+    shapes = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
+    assert sum(p.numel() for p in encoder.parameters()) == pytest.approx(1.136e9, rel=1e-3)
+    assert shapes["blocks.39.mlp.w12.weight"] == (8192, 1536)
+    assert shapes["blocks.39.mlp.w3.weight"] == (1536, 4096)
+    assert shapes["blocks.0.attn.qkv.weight"] == (4608, 1536)
+
+
+@torch.no_grad()
+def test_the_giants_gated_mlp_is_the_published_formula():
+    mlp, x = SwiGluMlp(24), torch.randn(2, 3, 24, generator=seeded())
+    a, b = (x @ mlp.w12.weight.T + mlp.w12.bias).tensor_split(2, -1)
+    expected = (a * a.sigmoid() * b) @ mlp.w3.weight.T + mlp.w3.bias
+    torch.testing.assert_close(mlp(x), expected)
 
 
 @pytest.mark.parametrize("size", ["s", "b", "l"])
