@@ -7,12 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from fpt_ros.inference.packing import (
-    PACKING_IS_AVAILABLE,
-    PackedConv2d,
-    PackedLinear,
-    for_inference,
-)
+from fpt_ros.inference.packed import PACKING_IS_AVAILABLE, PackedConv2d, PackedLinear
+from fpt_ros.inference.packing import for_inference
 from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import ModelConfig, SmallModelConfig, build_model
 from fpt_ros.model.small.encoder import Conv2d, SameConv2d
@@ -82,6 +78,25 @@ def test_a_whole_model_is_packed_and_holds_no_second_weight(config):
     layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     assert [type(layer) for layer in layers] in ([], [nn.Conv2d])  # DINOv2 has a patch embedding
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("rows", [1, 40], ids=["few tokens", "many"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["small", "published"])
+def test_answers_and_gradients_are_those_of_the_plain_network(config, rows):
+    plain = randomised(config).eval().requires_grad_(False)
+    packed = for_inference(copy.deepcopy(plain))
+    generator = torch.Generator().manual_seed(0)
+    positions, flows, queries = torch.rand(3, rows, 3, 2, generator=generator).unbind(0)
+    images = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
+    found = []
+    for model in (plain, packed):
+        poke = (0.1 * flows).requires_grad_()
+        mixture = model.predict_parallel(positions, poke, queries, True, model.embed_image(images))
+        (gradient,) = torch.autograd.grad(mixture.mean.square().sum(), poke)
+        assert gradient.abs().max() > 1e-6
+        found.append([mixture.logits, mixture.locs, mixture.scale_tril, gradient])
+    for got, wanted in zip(*reversed(found), strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
 
 
 def fused_step(model: nn.Module) -> None:
