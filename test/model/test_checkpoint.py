@@ -220,7 +220,7 @@ print(memory("VmHWM") - before, memory("VmRSS") - before, len(sys.modules) - mod
 
 @pytest.mark.parametrize(
     ("file", "dtype", "peak", "kept"),
-    [("large.pt", "float32", 1.15, 1.15), ("large.safetensors", "bfloat16", 1.65, 0.65)],
+    [("large.pt", "float32", 1.3, 1.3), ("large.safetensors", "bfloat16", 1.8, 0.8)],
 )
 def test_loading_takes_little_more_memory_than_the_weights(tmp_path, file, dtype, peak, kept):
     """In units of the file, which holds float32; and it does not load torch's compiler."""
