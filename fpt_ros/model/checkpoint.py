@@ -99,14 +99,15 @@ def save_checkpoint(model: FlowPokeTransformer, path: str | Path) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, unfinished, metadata=config_to_metadata(model.config))
-        with unfinished.open("rb") as file:
-            os.fsync(file)  # else a power cut may leave the new name on an empty file
-        unfinished.replace(path)
+        try:
+            save_file(state, unfinished, metadata=config_to_metadata(model.config))
+            with unfinished.open("rb") as file:
+                os.fsync(file)  # else a power cut may leave the new name on an empty file
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def resolve_device(device: str) -> torch.device:

@@ -267,3 +267,28 @@ def test_a_bad_ending_is_named(tmp_path):
         load_checkpoint(path)
     with pytest.raises(CheckpointError, match=r"must end in \.safetensors"):
         save_checkpoint(FlowPokeTransformer(TINY), path)
+
+
+def test_models_of_all_kinds_are_saved(tmp_path):
+    """Made in inference mode, wrapped by torch.compile, with weights that are not contiguous."""
+    with torch.inference_mode():
+        model = FlowPokeTransformer(TINY)
+    model.out_mlp[1].weight.data = model.out_mlp[1].weight.data.T
+    save_checkpoint(torch.compile(model), tmp_path / "model.safetensors")
+    found = load_checkpoint(tmp_path / "model.safetensors", "cpu").state_dict()
+    assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    (tmp_path / "taken.safetensors").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "taken.safetensors", tmp_path / "file" / "model.safetensors"):
+        with pytest.raises(CheckpointError, match=f"{path} cannot be written: "):
+            save_checkpoint(FlowPokeTransformer(TINY), path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken.safetensors"]
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    (tmp_path / "folder.pt").mkdir()
+    with pytest.raises(CheckpointError, match=r"folder.pt' is not a file"):
+        load_checkpoint(tmp_path / "folder.pt")
