@@ -6,13 +6,11 @@ entry is held against the network's own names and shapes before it is used.
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import logging
 import os
-import pickle
-import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,29 +18,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fpt_ros.model.build import build_model
 from fpt_ros.model.config import ModelConfig, Provenance
-from fpt_ros.model.dinov2 import DINOV2_SIZES
+from fpt_ros.model.files import CheckpointError, owned_copy
 from fpt_ros.model.flow_poke import FlowPokeTransformer
-from fpt_ros.model.small.config import SmallModelConfig
+from fpt_ros.model.hub import locate_on_hub
+from fpt_ros.model.metadata import CONFIG_KEY, config_from_metadata, config_to_metadata
+from fpt_ros.model.released import infer_config, read_released, without_wrappers
 
 EMBEDDED = "embedded"
-RELEASED_REPOSITORY = "CompVis/flow-poke-transformer"
-RELEASED_LICENSE = "CC-BY-NC-4.0"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CONFIG_KEY = "fpt_config"  # of the safetensors metadata
-
-_HUB = re.compile(
-    r"hub:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?/(?P<file>[\w./-]+\.(pt|safetensors))"
-)
 
 logger = logging.getLogger(__name__)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is not there, or that is not what it should be."""
 
 
 def load_checkpoint(
@@ -50,33 +40,48 @@ def load_checkpoint(
     device: str = "auto",
     dtype: str = "auto",
     allow_download: bool = False,
+    *,
+    image_size: int | None = None,
+    horizon: float | None = None,
+    license: str | None = None,
 ) -> FlowPokeTransformer:
-    """A model with its weights, in eval mode.
+    """A model with its weights, in eval mode. It takes little more memory than its weights do, in
+    the file's own type (until they are converted), and owns them: what becomes of the file later
+    does not matter.
 
     Args:
         source: `embedded` (the weights in this package), `hub:OWNER/NAME[@REVISION]/FILE` (a file
-            on the Hugging Face hub) or a path; files end in `.pt` (the released layout) or
-            `.safetensors` (written by `save_checkpoint`).
+            on the Hugging Face hub, see `fpt_ros.model.hub.parse_hub_source`) or a path. Files end
+            in `.safetensors` (written by `save_checkpoint`) or in `.pt` or `.pth` (a state dict of
+            the released layout, alone or as the entry `model` of what a training saves; prefixes
+            of DistributedDataParallel, torch.compile and Lightning are taken off its names).
         device: `auto` (CUDA where there is one), or any that torch names.
         dtype: `auto` (bfloat16 on CUDA, else float32), `float32`, `bfloat16` or `float16`.
         allow_download: fetch a hub file that the local cache does not hold.
+        image_size: of `ModelConfig`, as the next two, which a `.pt` cannot state and a
+            `.safetensors` does; None: the released model's.
+        horizon: seconds.
+        license: of the weights.
 
     Raises:
         CheckpointError: the file is missing, damaged, or does not fit; the message says where.
         ValueError: a device or dtype that cannot be had.
     """
     where, number = resolve_device(device), resolve_dtype(dtype, device)
-    path, license_ = _locate(str(source), allow_download)
-    if path.suffix == ".safetensors":
-        config, state = _read_safetensors(path)
-    elif path.suffix == ".pt":
-        config, state = _read_released(path)
-    else:
-        raise CheckpointError(f"{path}: must end in .pt or .safetensors")
-    model = build_model(config)  # not on "meta": that makes torch load its compiler
-    _check_entries(path, state, model.state_dict())
-    model.load_state_dict(state, assign=True)
-    model.provenance = Provenance(str(source), _sha256(path), license_ or config.license)
+    path, origin_license = _locate(str(source), allow_download)
+    told = {"image_size": image_size, "horizon": horizon, "license": license}
+    with owned_copy(path) as (copy, sha256), _naming(path):
+        config, state = _read(path, copy, {k: v for k, v in told.items() if v is not None})
+        config = dataclasses.replace(config, license=origin_license or config.license)
+        with _WithoutValues():
+            model = build_model(config)
+        _check_entries(state, model.state_dict())
+        # Before they are assigned: what has been a parameter once keeps the copy of the file.
+        buffers = dict(model.named_buffers())  # these stay in float32
+        for name, value in state.items():
+            state[name] = value.clone() if name in buffers else value.to(where, number)
+        model.load_state_dict(state, assign=True)
+    model.provenance = Provenance(str(source), sha256, config.license)
     return model.to(where, number).eval()
 
 
@@ -84,19 +89,25 @@ def save_checkpoint(model: FlowPokeTransformer, path: str | Path) -> None:
     """Write the weights with their config as safetensors; an existing file is replaced whole.
 
     Raises:
-        CheckpointError: the path does not end in `.safetensors`.
+        CheckpointError: the path does not end in `.safetensors`, or cannot be written.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: must end in .safetensors")
-    state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    state, _ = without_wrappers(model.state_dict())
+    state = {name: value.detach().contiguous().cpu() for name, value in state.items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(state, unfinished, metadata={"format": "pt", CONFIG_KEY: model.config.to_json()})
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(state, unfinished, metadata=config_to_metadata(model.config))
+            with unfinished.open("rb") as file:
+                os.fsync(file)  # else a power cut may leave the new name on an empty file
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be written: {error}") from error
 
 
 def resolve_device(device: str) -> torch.device:
@@ -140,154 +151,82 @@ def _locate(source: str, allow_download: bool) -> tuple[Path, str]:
             raise CheckpointError(f"the embedded weights are not installed: {path} is missing")
         return path, ""
     if source.startswith("hub:"):
-        return _locate_on_hub(source, allow_download)
+        return locate_on_hub(source, allow_download)
     path = Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(
-            f"checkpoint {source!r} is not a file: must be {EMBEDDED!r}, a path to a .pt or "
-            ".safetensors file, or hub:OWNER/NAME[@REVISION]/FILE"
+            f"checkpoint {source!r} is not a file: must be {EMBEDDED!r}, a path to a .safetensors, "
+            ".pt or .pth file, or hub:OWNER/NAME[@REVISION]/FILE"
         )
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise CheckpointError(f"{path}: must end in .safetensors, .pt or .pth")
     return path, ""
 
 
-def _locate_on_hub(source: str, allow_download: bool) -> tuple[Path, str]:
-    parts = _HUB.fullmatch(source)
-    if parts is None:
-        raise CheckpointError(
-            f"checkpoint {source!r}: must read hub:OWNER/NAME[@REVISION]/FILE, "
-            "FILE ending in .pt or .safetensors"
-        )
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What is wrong with the content becomes a CheckpointError that names the file."""
     try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise CheckpointError(
-            f"checkpoint {source!r} needs the Python package huggingface_hub"
-        ) from error
-    repo, file, revision = parts["repo"], parts["file"], parts["revision"]
+        yield
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _read(path: Path, copy: str, told: dict[str, Any]) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """The config and the weights, which are mapped from the copy; ValueError says what is wrong."""
+    if path.suffix == ".safetensors":
+        if told:
+            raise ValueError(f"it states its own {', '.join(told)}: to be told of a .pt file alone")
+        return _read_safetensors(copy)
+    state, stripped = without_wrappers(read_released(copy))
+    if stripped:
+        logger.info("%s: took the prefix %r off the names of its entries", path, stripped)
+    return dataclasses.replace(infer_config(state), **told), state
+
+
+def _read_safetensors(copy: str) -> tuple[ModelConfig, dict[str, Tensor]]:
     try:
-        path = hf_hub_download(repo, file, revision=revision, local_files_only=True)
-    except LocalEntryNotFoundError as missing:
-        if not allow_download:
-            raise CheckpointError(
-                f"checkpoint {source!r} is not in the local hub cache: allow the download "
-                f"(allow_download), or run: hf download {repo} {file}"
-                + (f" --revision {revision}" if revision else "")
-            ) from missing
-        try:
-            path = hf_hub_download(repo, file, revision=revision)
-        except (HfHubHTTPError, OSError, ValueError) as error:
-            raise CheckpointError(f"checkpoint {source!r} cannot be downloaded: {error}") from error
-    if repo == RELEASED_REPOSITORY:
-        _say_released_license()
-        return Path(path), RELEASED_LICENSE
-    return Path(path), ""
-
-
-@cache
-def _say_released_license() -> None:
-    logger.warning(
-        "the weights of %s are licensed %s: for non-commercial use only",
-        RELEASED_REPOSITORY,
-        RELEASED_LICENSE,
-    )
-
-
-def _read_safetensors(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(copy, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    if CONFIG_KEY not in metadata:
-        raise CheckpointError(f"{path}: its metadata have no {CONFIG_KEY!r}: not saved by fpt_ros")
+        raise ValueError(f"it is not a whole safetensors file: {error}") from error
     try:
-        return config_from_json(metadata[CONFIG_KEY]), state
+        return config_from_metadata(metadata), state
     except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: bad {CONFIG_KEY!r} in its metadata: {error}") from error
+        raise ValueError(f"bad {CONFIG_KEY!r} in its metadata: {error}") from error
 
 
-def config_from_json(text: str) -> ModelConfig:
-    kind = SmallModelConfig if '"modes"' in text else ModelConfig
-    return kind.from_json(text)
+class _WithoutValues(TorchFunctionMode):
+    """Networks that are built under it leave their parameters' memory untouched, so that it is
+    never really taken. Unlike on the meta device, buffers get their values, and torch does not load
+    its compiler (800 modules, a second)."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        if func in (Tensor.zero_, Tensor.fill_) and isinstance(args[0], nn.Parameter):
+            return args[0]  # some of torch.nn.init's functions are not seen here, only these
+        return func(*args, **kwargs)
 
 
-def _read_released(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise CheckpointError(
-            f"{path} holds more than tensors, or is damaged; nothing in it was run: {reason}"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
-        raise CheckpointError(f"{path} is not a whole torch file: {error}") from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("model"), Mapping):
-        keys = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content)
-        raise CheckpointError(f"{path}: no dict whose entry 'model' is a state dict: {keys}")
-    state = dict(content["model"])
-    for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: entry {name!r} is a {type(value).__name__}, no tensor")
-    try:
-        return _infer_config(state), state
-    except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{path}: entry missing or of a wrong shape: {error}") from error
-
-
-def _infer_config(state: Mapping[str, Tensor]) -> ModelConfig:
-    """The config of a released state dict, which names none: sizes are read off the shapes."""
-    channels = state["image_embedder.model.pos_embed"].shape[-1]
-    depth = _count(state, "image_embedder.model.blocks.")
-    suffix = "_reg" if "image_embedder.model.register_tokens" in state else ""
-    encoders = [
-        name
-        for name, (size, _, blocks) in DINOV2_SIZES.items()
-        if (size, blocks) == (channels, depth) and name.endswith("_reg") == bool(suffix)
-    ]
-    if not encoders:
-        raise ValueError(
-            f"image_embedder.model has {channels} channels and {depth} blocks: no DINOv2 encoder"
-        )
-    return ModelConfig(
-        encoder=encoders[0],
-        width=state["cond_emb.weight"].shape[1],
-        depth=_count(state, "transformer.layers."),
-        components=state["out_mlp.5.weight"].shape[0] // 6,
-    )
-
-
-def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
-
-
-def _check_entries(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def _check_entries(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Every entry of the network, of its shape, floating and finite; and no other."""
     missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     if missing:
-        raise CheckpointError(f"{path}: {len(missing)} entries are missing: {_first(missing)}")
+        raise ValueError(f"{len(missing)} entries are missing: {_first(missing)}")
     if unknown:
-        raise CheckpointError(f"{path}: {len(unknown)} entries are unknown: {_first(unknown)}")
+        raise ValueError(f"{len(unknown)} entries are unknown: {_first(unknown)}")
     for name, value in state.items():
         shape = tuple(wanted[name].shape)
         if tuple(value.shape) != shape:
-            raise CheckpointError(
-                f"{path}: entry {name!r} has shape {tuple(value.shape)}: must be {shape}"
-            )
+            raise ValueError(f"entry {name!r} has shape {tuple(value.shape)}: must be {shape}")
         if not value.is_floating_point():
-            raise CheckpointError(f"{path}: entry {name!r} is {value.dtype}: must be floating")
+            raise ValueError(f"entry {name!r} is {value.dtype}: must be floating")
         if not bool(value.isfinite().all()):
-            raise CheckpointError(f"{path}: entry {name!r} holds values that are not finite")
+            raise ValueError(f"entry {name!r} holds values that are not finite")
 
 
 def _first(names: list[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

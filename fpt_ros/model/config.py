@@ -13,6 +13,9 @@ from fpt_ros.model.small.encoder import COARSEST_STRIDE
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 SMALL_ENCODER = "efficientnet_lite0"
 ENCODERS = (*DINOV2_SIZES, SMALL_ENCODER)
 HEAD_WIDTH = 64

@@ -1,9 +1,13 @@
 """Checkpoints in every form, and what becomes of bad ones."""
 
+import dataclasses
+import hashlib
 import logging
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,6 @@ from fpt_ros.model import (
     CheckpointError,
     FlowPokeTransformer,
     ModelConfig,
-    checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
@@ -39,25 +42,6 @@ def saved(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "tiny.safetensors"
     save_checkpoint(FlowPokeTransformer(TINY), path)
     return path
-
-
-def hub_cache(root: Path, file: Path, repo: str, revision: str = "main") -> None:
-    """A local hub cache that holds one file, as huggingface_hub lays it out."""
-    folder = root / f"models--{repo.replace('/', '--')}"
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    snapshot = folder / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    (folder / "refs").mkdir()
-    (folder / "refs" / revision).write_text(commit)
-    shutil.copy(file, snapshot / file.name)
-
-
-@pytest.fixture
-def empty_hub_cache(monkeypatch, tmp_path) -> Path:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
 
 
 def test_released_layout_loads_by_path(released):
@@ -88,35 +72,6 @@ def test_half_precision_keeps_the_frequencies_exact(saved):
     fresh = FlowPokeTransformer(TINY)
     assert torch.equal(model.input_mlp.coeffs, fresh.input_mlp.coeffs)
     assert torch.equal(model.transformer.pos_emb.freqs, fresh.transformer.pos_emb.freqs)
-
-
-@pytest.mark.parametrize("revision", ["main", "v1.2"])
-def test_hub_works_offline_from_the_cache_at_any_revision(released, empty_hub_cache, revision):
-    hub_cache(empty_hub_cache, released, "CompVis/flow-poke-transformer", revision)
-    at = "" if revision == "main" else f"@{revision}"
-    model = load_checkpoint(f"hub:CompVis/flow-poke-transformer{at}/{released.name}", device="cpu")
-    assert model.provenance.license == "CC-BY-NC-4.0"
-
-
-def test_the_non_commercial_licence_is_logged_once(released, empty_hub_cache, caplog):
-    checkpoint._say_released_license.cache_clear()
-    hub_cache(empty_hub_cache, released, "CompVis/flow-poke-transformer")
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            load_checkpoint(f"hub:CompVis/flow-poke-transformer/{released.name}", device="cpu")
-    said = [record for record in caplog.records if "non-commercial" in record.message]
-    assert len(said) == 1
-
-
-def test_a_hub_file_that_is_not_cached_names_the_command(empty_hub_cache):
-    with pytest.raises(CheckpointError, match=r"hf download some/model folder/file\.pt"):
-        load_checkpoint("hub:some/model/folder/file.pt")
-
-
-@pytest.mark.parametrize("source", ["hub:model.pt", "hub:a/b", "hub:a/b/c.ckpt", "hub:a/b@/c.pt"])
-def test_a_malformed_hub_source_is_refused(source):
-    with pytest.raises(CheckpointError, match="must read hub:OWNER/NAME"):
-        load_checkpoint(source)
 
 
 def test_a_missing_file_says_what_is_allowed():
@@ -178,10 +133,109 @@ def test_a_mismatch_names_the_entry(released, tmp_path, change, message):
         load_checkpoint(change_released(released, tmp_path / "changed.pt", change))
 
 
-def test_a_bare_state_dict_says_what_is_missing(tmp_path):
-    torch.save({"weight": torch.zeros(1)}, tmp_path / "bare.pt")
-    with pytest.raises(CheckpointError, match="entry 'model'"):
-        load_checkpoint(tmp_path / "bare.pt")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"weight": torch.zeros(1)}, "pos_embed' is missing: not a state dict of the released"),
+        ({"epoch": 3}, r"no state dict, neither at its top nor as its entry 'model' .*'epoch'"),
+        ([torch.zeros(1)], "holds a list: must be a state dict"),
+        ({3: torch.zeros(1)}, "entry 3 is a Tensor"),
+        ({"image_embedder.model.trunk.stem.weight": torch.zeros(1)}, "the small model, whose set"),
+    ],
+)
+def test_what_holds_no_released_state_dict_is_refused(tmp_path, content, message):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize(
+    ("file", "wrap", "prefix"),
+    [
+        ("bare.pth", lambda state: state, ""),
+        ("ddp.pt", lambda s: {"model": {f"module._orig_mod.{n}": v for n, v in s.items()},
+                              "optimizer": {"state": {0: {"step": 3}}}}, "module._orig_mod."),
+        ("lightning.pt", lambda s: {"state_dict": {f"model.{n}": v for n, v in s.items()}},
+         "model."),
+    ],
+)  # fmt: skip
+def test_bare_and_wrapped_state_dicts_load(released, tmp_path, caplog, file, wrap, prefix):
+    state = torch.load(released, weights_only=True)["model"]
+    torch.save(wrap(state), tmp_path / file)
+    with caplog.at_level(logging.INFO, "fpt_ros"):
+        model = load_checkpoint(tmp_path / file, "cpu", image_size=56, horizon=0.5, license="MIT")
+    assert model.config == dataclasses.replace(
+        RELEASED_LIKE, image_size=56, horizon=0.5, license="MIT"
+    )
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert (f"took the prefix {prefix!r} off" in caplog.text) == bool(prefix)
+
+
+def test_files_of_torch_before_zip_load(released, tmp_path):
+    state = torch.load(released, weights_only=True)["model"]
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert load_checkpoint(tmp_path / "old.pt", "cpu").config == RELEASED_LIKE
+
+
+def test_an_unknown_prefix_is_named(released, tmp_path):
+    state = torch.load(released, weights_only=True)["model"]
+    torch.save({f"net.{name}": value for name, value in state.items()}, tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match=r"take the prefix 'net\.' off the names"):
+        load_checkpoint(tmp_path / "net.pt")
+
+
+def test_a_safetensors_file_is_told_nothing(saved):
+    with pytest.raises(CheckpointError, match=r"tiny.safetensors: it states its own image_size"):
+        load_checkpoint(saved, image_size=56)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["released", "saved"])
+def test_what_becomes_of_the_file_later_does_not_matter(request, tmp_path, kind):
+    """Written over, and truncated, which kills a process that has it mapped."""
+    whole = request.getfixturevalue(kind)
+    path = tmp_path / whole.name
+    shutil.copy(whole, path)
+    model = load_checkpoint(path, "cpu", "float32")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    os.truncate(path, 0)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.provenance.sha256 == hashlib.sha256(whole.read_bytes()).hexdigest()
+
+
+LOADING = """
+import sys
+from fpt_ros.model import load_checkpoint
+def memory(kind):
+    lines = open("/proc/self/status")
+    return next(int(line.split()[1]) for line in lines if line.startswith(kind)) * 1024
+before, modules = memory("VmRSS"), len(sys.modules)
+model = load_checkpoint(sys.argv[1], "cpu", sys.argv[2])
+print(memory("VmHWM") - before, memory("VmRSS") - before, len(sys.modules) - modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "dtype", "peak", "kept"),
+    [("large.pt", "float32", 1.3, 1.3), ("large.safetensors", "bfloat16", 1.8, 0.8)],
+)
+def test_loading_takes_little_more_memory_than_the_weights(tmp_path, file, dtype, peak, kept):
+    """In units of the file, which holds float32; and it does not load torch's compiler."""
+    model = FlowPokeTransformer(ModelConfig("dinov2_vits14", width=768, depth=4))
+    if file.endswith(".pt"):
+        torch.save(model.state_dict(), tmp_path / file)
+    else:
+        save_checkpoint(model, tmp_path / file)
+    command = [sys.executable, "-c", LOADING, str(tmp_path / file), dtype]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found_peak, found_kept, modules = map(int, done.stdout.split())
+    size = (tmp_path / file).stat().st_size
+    assert size > 200e6
+    assert found_peak < peak * size and found_kept < kept * size
+    assert modules < 50
 
 
 def test_safetensors_without_or_with_a_bad_config(saved, tmp_path):
@@ -209,17 +263,32 @@ def test_a_bad_dtype_is_named(saved):
 def test_a_bad_ending_is_named(tmp_path):
     path = tmp_path / "model.ckpt"
     path.touch()
-    with pytest.raises(CheckpointError, match=r"must end in \.pt or \.safetensors"):
+    with pytest.raises(CheckpointError, match=r"must end in \.safetensors, \.pt or \.pth"):
         load_checkpoint(path)
     with pytest.raises(CheckpointError, match=r"must end in \.safetensors"):
         save_checkpoint(FlowPokeTransformer(TINY), path)
 
 
-def test_torch_hub_offers_the_same(saved):
-    root = str(Path(__file__).parents[2])
-    model = torch.hub.load(root, "fpt", source="local", checkpoint=str(saved), device="cpu")
-    assert model.config == TINY
-    predictor = torch.hub.load(
-        root, "fpt_predictor", source="local", checkpoint=str(saved), device="cpu"
-    )
-    assert predictor.info.checkpoint == str(saved)
+def test_models_of_all_kinds_are_saved(tmp_path):
+    """Made in inference mode, wrapped by torch.compile, with weights that are not contiguous."""
+    with torch.inference_mode():
+        model = FlowPokeTransformer(TINY)
+    model.out_mlp[1].weight.data = model.out_mlp[1].weight.data.T
+    save_checkpoint(torch.compile(model), tmp_path / "model.safetensors")
+    found = load_checkpoint(tmp_path / "model.safetensors", "cpu").state_dict()
+    assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    (tmp_path / "taken.safetensors").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "taken.safetensors", tmp_path / "file" / "model.safetensors"):
+        with pytest.raises(CheckpointError, match=f"{path} cannot be written: "):
+            save_checkpoint(FlowPokeTransformer(TINY), path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken.safetensors"]
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    (tmp_path / "folder.pt").mkdir()
+    with pytest.raises(CheckpointError, match=r"folder.pt' is not a file"):
+        load_checkpoint(tmp_path / "folder.pt")
