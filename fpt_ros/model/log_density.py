@@ -36,17 +36,17 @@ class LogDensity:
         scale_tril: Float[Tensor, "*points k 2 2"],
         more: int = 0,
     ) -> None:
-        def rows(values: Float[Tensor, "*points k"]) -> Float[Tensor, "k ... *points"]:
-            first = values.movedim(-1, 0)
-            return first[(slice(None), *(None for _ in range(more)))].contiguous()
+        def rows(values: Tensor, trailing: int) -> tuple[Tensor, ...]:
+            """For each of the trailing numbers [k, ..., *points]."""
+            first = values.flatten(-trailing).movedim((-1, -2), (0, 1)).contiguous()
+            return first[(slice(None), slice(None), *[None] * more)].unbind(0)
 
         self.components = logits.shape[-1]
-        self.x, self.y = rows(locs[..., 0]), rows(locs[..., 1])
-        self.first, self.below, self.second = (
-            rows(scale_tril[..., i, j]) for i, j in ((0, 0), (1, 0), (1, 1))
-        )
-        self.inverses = 1 / self.first, 1 / self.second
-        self.log_weight = rows(logits) - _LOG_2PI - self.first.log() - self.second.log()
+        (logits,) = rows(logits[..., None], 1)
+        self.x, self.y = rows(locs, 1)
+        self.first, _, self.below, self.second = rows(scale_tril, 2)
+        self.inverses = self.first.reciprocal(), self.second.reciprocal()
+        self.log_weight = logits - (self.first * self.second).log() - _LOG_2PI
 
     def __call__(
         self, x: Float[Tensor, "*#points"], y: Float[Tensor, "*#points"]

@@ -210,7 +210,8 @@ class MotionMixture:
             generator: of these displacements.
         """
         if samples is None:
-            densities = self._log_density(1), other._log_density(1)
+            more = 1 + len(self.shape) - len(other.shape)
+            densities = self._log_density(1), other._log_density(more)
             return expected_log_ratio(self.weights, *densities)
         flow = self.sample(samples, generator)
         return (self.log_prob(flow) - other.log_prob(flow)).mean(0)
