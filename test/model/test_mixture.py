@@ -1,10 +1,14 @@
 """Each operation of the mixture against an independent source: SciPy, quadrature, samples."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
+from test_synchronisation import RefuseToWait
 
+from fpt_ros.model import normals
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
 
 
@@ -136,9 +140,16 @@ def test_expected_distance_matches_the_rice_distribution():
     assert got == pytest.approx(expected, rel=1e-9)
 
 
-def test_bad_radius_is_refused():
+@pytest.mark.parametrize("radius", [-1.0, -1, torch.tensor([1.0, -1.0]), np.float32(-1)])
+def test_bad_radius_is_refused(radius):
     with pytest.raises(ValueError, match="radius is -1"):
-        random_mixture(2).probability_within(torch.zeros(2), -1.0)
+        random_mixture(2).probability_within(torch.zeros(2), radius)
+
+
+@pytest.mark.parametrize("radius", [torch.nan, torch.inf, torch.tensor(torch.nan)])
+def test_radius_that_is_not_finite_is_refused(radius):
+    with pytest.raises(ValueError, match="must be finite"):
+        random_mixture(2).probability_within(torch.zeros(2), radius)
 
 
 def test_kl_divergence_matches_the_closed_form_of_normals():
@@ -157,17 +168,132 @@ def test_kl_divergence_matches_the_closed_form_of_normals():
     assert p.kl_divergence(p, samples=100).item() == pytest.approx(0, abs=1e-12)
 
 
+def test_log_prob_far_away_and_in_half_precision():
+    mixture = random_mixture(2)
+    far = torch.tensor([[65504.0, 0.0], [-3e4, 3e4]], dtype=torch.float16)
+    assert mixture.log_prob(far).tolist() == mixture.log_prob(far.double()).tolist()
+    for x in (torch.inf, -torch.inf, 1e300):
+        flow = torch.tensor([x, 1.0]).double()
+        assert (mixture.log_prob(flow) < -1e150).all()
+        assert (mixture.probability_within(flow, 1e6) == 0).all()
+        assert (mixture.expected_distance(flow) > 1e99).all()
+    assert mixture.log_prob(torch.tensor([torch.nan, 0])).isnan().all()
+
+
+def densities_on_a_grid(mixture: MotionMixture, *others: MotionMixture):
+    """Log densities [m, m], and the area of a cell."""
+    x = torch.linspace(-40, 40, 2001, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(x, x, indexing="ij"), -1)
+    return grid, (x[1] - x[0]) ** 2, *(m.log_prob(grid) for m in (mixture, *others))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_entropy_and_divergence_match_dense_integration(seed):
+    p, q = (random_mixture(seed=2 * seed + k) for k in range(2))
+    _, area, log_p, log_q = densities_on_a_grid(p, q)
+    mass = log_p.exp() * area
+    assert mass.sum().item() == pytest.approx(1, abs=1e-6)
+    assert p.entropy().item() == pytest.approx(-(mass * log_p).sum().item(), abs=5e-3)
+    expected = (mass * (log_p - log_q)).sum().item()
+    assert p.kl_divergence(q).item() == pytest.approx(expected, rel=5e-3, abs=5e-3)
+    assert p.kl_divergence(q) == p.kl_divergence(q)
+    assert p.kl_divergence(p).item() == 0
+
+
+def test_entropy_and_divergence_of_single_normals_are_exact():
+    p, q = narrow(0.3, 1.0, 80, (0.1, 0.2)), narrow(-0.99, 15, 0.1, (-40, 0.3))
+    sp, sq = p.covariances[0], q.covariances[0]
+    expected = 0.5 * torch.logdet(2 * torch.pi * torch.e * sp)
+    assert p.entropy().item() == pytest.approx(expected.item(), abs=1e-12)
+    apart = q.locs[0] - p.locs[0]
+    expected = 0.5 * (
+        (torch.linalg.inv(sq) @ sp).trace() + apart @ torch.linalg.inv(sq) @ apart - 2
+    ) + 0.5 * (torch.logdet(sq) - torch.logdet(sp))
+    assert p.kl_divergence(q).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_divergence_is_broadcast_and_the_sampled_one_agrees():
+    p, q = random_mixture(3, 4), random_mixture(4, seed=1)
+    exact = p.kl_divergence(q)
+    assert exact.shape == p.entropy().shape == (3, 4)
+    torch.testing.assert_close(exact[1, 2], p[1, 2].kl_divergence(q[2]))
+    sampled = p.kl_divergence(q, samples=100_000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sampled, exact, atol=0.02, rtol=0.02)
+
+
+def test_variance_is_of_each_coordinate():
+    mixture = random_mixture(4)
+    flow = mixture.sample(200_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mixture.variance, flow.var(0), rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mode_is_the_highest_place_of_a_grid(seed):
+    mixture = random_mixture(5, components=4, seed=seed)
+    x = torch.linspace(-12, 12, 481, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(x, x, indexing="ij"), -1)[:, :, None]
+    highest = mixture.log_prob(grid).flatten(0, 1).max(0).values
+    at = mixture.mode.requires_grad_()
+    found = mixture.log_prob(at)
+    assert (found >= highest).all()
+    assert (found < highest + 0.01).all()
+    assert torch.autograd.grad(found.sum(), at)[0].abs().max() < 1e-8
+
+
+def test_len_and_iteration_are_those_of_the_first_dimension():
+    mixture = random_mixture(3, 2)
+    assert len(mixture) == 3
+    assert [part.shape for part in mixture] == [(2,)] * 3
+    assert list(mixture)[1] == mixture[1]
+    with pytest.raises(TypeError):
+        len(mixture[0, 0])
+    with pytest.raises(TypeError):
+        list(mixture[0, 0])
+
+
+def test_comparison_gives_one_answer():
+    mixture = random_mixture(3)
+    assert mixture == mixture
+    assert mixture == copy.deepcopy(mixture)
+    assert (mixture == random_mixture(3, seed=1)) is False
+    assert (mixture == mixture[:2]) is False
+    assert (mixture != mixture.scaled(torch.tensor([1, 2]))) is True
+    assert (mixture == 3) is False
+    assert mixture in [random_mixture(3, seed=1), mixture]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(mixture)
+
+
+def test_detach_shares_memory_and_cuts_gradients():
+    raw = torch.randn(2, 18, dtype=torch.float64, requires_grad=True)
+    mixture = mixture_from_head(raw, 3, 1.0)
+    detached = mixture.detach()
+    assert mixture.mean.requires_grad and not detached.mean.requires_grad
+    assert detached.locs.data_ptr() == mixture.locs.data_ptr()
+
+
+def test_simple_indices_are_views():
+    mixture = random_mixture(4, 6)
+    for index in (1, slice(1, 3), (2, 5), (slice(None), 3), ..., None, (..., 2), (0, ..., None)):
+        part = mixture[index]
+        assert part.shape == torch.empty(4, 6)[index].shape
+        for name in ("logits", "locs", "scale_tril"):
+            shared = getattr(part, name).untyped_storage().data_ptr()
+            assert shared == getattr(mixture, name).untyped_storage().data_ptr(), (index, name)
+
+
 def test_indexing_acts_on_the_leading_dimensions():
     mixture = random_mixture(4, 6)
     flow = torch.randn(4, 6, 2, dtype=torch.float64)
     whole = mixture.log_prob(flow)
-    for index in (1, slice(1, 3), (2, 5), (slice(None), 3), ..., torch.tensor([3, 0])):
+    for index in (1, slice(1, 3), (2, 5), (slice(None), 3), ..., torch.tensor([3, 0]), [3, 0]):
         torch.testing.assert_close(mixture[index].log_prob(flow[index]), whole[index])
     torch.testing.assert_close(mixture[..., 2].log_prob(flow[:, 2]), whole[:, 2])
     mask = torch.rand(4, 6) > 0.5
     torch.testing.assert_close(mixture[mask].log_prob(flow[mask]), whole[mask])
-    with pytest.raises(IndexError):
-        mixture[0, 0, 0]
+    for index in ((0, 0, 0), (..., 0, 0, 0), (0, 0, [1]), (slice(None),) * 3, 4):
+        with pytest.raises(IndexError):
+            mixture[index]
 
 
 def test_scaling_is_a_change_of_units():
@@ -179,3 +305,103 @@ def test_scaling_is_a_change_of_units():
     )
     torch.testing.assert_close(scaled.mean, mixture.mean * factor)
     assert (scaled.scale_tril[..., 0, 1] == 0).all()
+
+
+ANSWERS = {
+    "log_prob": lambda m, centre: m.log_prob(centre),
+    "cdf": lambda m, centre: m.cdf(centre),
+    "probability_within": lambda m, centre: m.probability_within(centre, 0.7),
+    "expected_distance": lambda m, centre: m.expected_distance(centre),
+    "entropy": lambda m, _: m.entropy(),
+    "kl_divergence": lambda m, _: m.kl_divergence(random_mixture(len(m), seed=9)),
+    "sampled kl_divergence": lambda m, _: m.kl_divergence(
+        random_mixture(len(m), seed=9), 8, torch.Generator().manual_seed(0)
+    ),
+    "mode": lambda m, _: m.mode,
+    "mean": lambda m, _: m.mean,
+    "variance": lambda m, _: m.variance,
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_gradients_reach_every_tensor_round_components_included(name):
+    """Round, round around the centre, long and upright, long and turned; one weight is zero."""
+    logits = torch.tensor([[0.3, -0.2, 0.1], [0.5, 0.2, -torch.inf]]).double()
+    locs = torch.tensor([[[0, 0], [0.5, 0.3], [1, 2]], [[0.2, 0], [0.1, -1], [3, 3]]]).double()
+    rows = [[0.5, 0, 0.5], [0.6, 0, 0.6], [0.9, 0, 0.3]], [[1, 0.4, 0.7], [0.5, 0, 1], [1, 0, 1]]
+    centre = torch.tensor([[0, 0], [0.3, 0.2]]).double()
+
+    def answer(logits, locs, rows, centre):
+        first, below, second = rows.unbind(-1)
+        top = torch.stack([first, torch.zeros_like(first)], -1)
+        tril = torch.stack([top, torch.stack([below, second], -1)], -2)
+        weights = torch.where(torch.tensor([[1, 1, 1], [1, 1, 0]]).bool(), logits, -torch.inf)
+        return ANSWERS[name](MotionMixture(weights.log_softmax(-1), locs, tril), centre)
+
+    logits = logits.nan_to_num(neginf=0)
+    inputs = [t.requires_grad_() for t in (logits, locs, torch.tensor(rows).double(), centre)]
+    assert torch.autograd.gradcheck(answer, inputs, atol=2e-5, rtol=1e-4)
+
+
+def test_gradients_can_be_asked_for_twice_and_after_inference():
+    raw = torch.randn(2, 18, dtype=torch.float64, requires_grad=True)
+    normals._legendre_on.cache_clear()
+    with torch.inference_mode():
+        mixture_from_head(raw, 3, 1.0).probability_within(torch.zeros(2), 1.0)
+    mixture = mixture_from_head(raw, 3, 1.0)
+    for answer in (mixture.probability_within(torch.zeros(2), 1.0), mixture.mean, mixture.mean):
+        answer.sum().backward(retain_graph=answer is not mixture.mean)
+        assert raw.grad.isfinite().all()
+
+
+def ask_everything(mixture: MotionMixture, centre: torch.Tensor) -> dict[str, torch.Tensor]:
+    answers = {name: answer(mixture, centre) for name, answer in ANSWERS.items()}
+    return answers | {"first": mixture[:1].mean, "covariance": mixture.covariance}
+
+
+def test_no_answer_waits_for_the_device():
+    mixture, centre = random_mixture(3), torch.zeros(2)
+    with RefuseToWait():
+        ask_everything(mixture, centre)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_gives_the_same_without_a_wait():
+    expected = ask_everything(random_mixture(3), torch.zeros(2))
+    mixture, centre = random_mixture(3).to("cuda"), torch.zeros(2, device="cuda")
+    mixture.entropy(), mixture.probability_within(centre, 1.0)  # copies the nodes, once
+    del ANSWERS["kl_divergence"], ANSWERS["sampled kl_divergence"]  # they make a second mixture
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        answers = ask_everything(mixture, centre)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for name, answer in answers.items():
+        torch.testing.assert_close(answer.cpu(), expected[name])
+
+
+def test_no_points_give_no_answers():
+    mixture = random_mixture(0)
+    for name, answer in ask_everything(random_mixture(1)[:0], torch.zeros(0, 2)).items():
+        assert answer.numel() == 0, name
+    assert mixture.sample(4).shape == (4, 0, 2)
+    assert mixture.probability_within(torch.zeros(2), torch.zeros(0)).shape == (0,)
+    assert len(mixture) == 0 and list(mixture) == []
+
+
+def test_a_component_without_weight_changes_nothing():
+    mixture = random_mixture(4, components=2)
+    other = random_mixture(4, components=2, seed=5)
+    nothing = torch.full((4, 2), -torch.inf, dtype=torch.float64)
+    joined = MotionMixture(
+        torch.cat([nothing, mixture.logits], -1),
+        torch.cat([other.locs, mixture.locs], -2),
+        torch.cat([other.scale_tril, mixture.scale_tril], -3),
+    )
+    centre = torch.zeros(2)
+    answers, expected = ask_everything(joined, centre), ask_everything(mixture, centre)
+    for name in set(expected) - {"sampled kl_divergence"}:
+        torch.testing.assert_close(answers[name], expected[name])
+    zeros = torch.zeros(1, 4, dtype=torch.float64)
+    place = joined.draw(zeros, torch.zeros(1, 4, 2, dtype=torch.float64))
+    assert torch.equal(place[0], mixture.locs[:, 0])
