@@ -2,7 +2,7 @@
 
 dependencies = ["torch", "numpy", "einops", "safetensors"]
 
-from fpt_ros.inference.predictor import Predictor  # noqa: E402
+from fpt_ros import Predictor  # noqa: E402
 from fpt_ros.model import FlowPokeTransformer, load_checkpoint  # noqa: E402
 
 RELEASED = "hub:CompVis/flow-poke-transformer/flow_poke_open_set_base.pt"
@@ -18,7 +18,7 @@ def fpt(
 def fpt_predictor(
     checkpoint: str = "embedded", device: str = "auto", dtype: str = "auto"
 ) -> Predictor:
-    """The predictor in pixels, see `fpt_ros.inference.predictor.Predictor`."""
+    """The predictor in pixels, see `fpt_ros.Predictor`."""
     return Predictor.from_checkpoint(checkpoint, device=device, dtype=dtype, allow_download=True)
 
 

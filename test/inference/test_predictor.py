@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from fpt_ros.data.points import MOVING
+from fpt_ros.inference.moving import MOVING
 from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
 
