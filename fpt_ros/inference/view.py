@@ -7,9 +7,10 @@ a square whose outer corners are (0, 0) and (1, 1).
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 FITS = ("crop", "pad", "stretch")
 POKE_FIELDS = ("x", "y", "dx", "dy")
+EXACT_UP_TO = 4
+"""Views larger than so many times the model's are resized in whole grey levels (on CPUs)."""
+
+Values = TypeVar("Values", np.ndarray, Tensor)
+"""Arrays stay arrays, tensors stay tensors, with their gradients."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,17 +78,28 @@ class View:
         levels, ten times as fast. The result is then off by one level (2 / 255) at most, in the
         margins of `pad` by two.
         """
-        pixels = self._pixels(image).permute(2, 0, 1)[None]
-        in_levels = image.device.type == "cpu" and max(self.sides) > EXACT_UP_TO * size
-        grey: float = 128 if in_levels else 127.5
-        pixels = pixels if in_levels else pixels.float()
+        left, top = self.corner
+        width, height = self.sides
+        if self.fit == "crop":
+            image = image[top : top + height, left : left + width]
+        pixels = image.permute(2, 0, 1)[None]
+        in_levels = image.device.type == "cpu" and max(width, height) > EXACT_UP_TO * size
+        if not in_levels:
+            pixels = pixels.float()
         if self.fit == "pad":
-            left, top = self.corner
-            right, bottom = (-side for side in self._beyond())
+            right, bottom = left + width - self.width, top + height - self.height
+            grey = 128 if in_levels else 127.5
             pixels = F.pad(pixels, (-left, right, -top, bottom), value=grey)
         if pixels.shape[-2:] != (size, size):
             pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         return pixels.float() / 127.5 - 1
+
+
+def _like(values: Values, pair: tuple[int, int]) -> Values:
+    """The pair as an array or a tensor, as `values` are."""
+    if isinstance(values, Tensor):
+        return torch.tensor(pair, dtype=values.dtype, device=values.device)
+    return np.asarray(pair)
 
 
 def grid_points(width: int, height: int, columns: int, rows: int) -> Float[np.ndarray, "n 2"]:
