@@ -54,7 +54,7 @@ def test_a_mark_in_the_image_is_where_the_map_says(fit, size):
         assert (weight * rows).sum() == pytest.approx(v * 256 - 0.5, abs=1.0)
 
 
-@pytest.mark.parametrize("size", [(300, 224), (200, 201), (77, 50), (60, 56)])
+@pytest.mark.parametrize("size", [(640, 480), (480, 641), (77, 50), (60, 56), (1280, 1280)])
 def test_crop_is_what_the_model_was_trained_on(size):
     width, height = size
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
@@ -77,8 +77,8 @@ def in_float(view, image, size):
 
 
 @pytest.mark.parametrize("fit", FITS)
-@pytest.mark.parametrize("size", [(1024, 256), (900, 1300), (2000, 1500)])
-def test_large_pictures_are_resized_to_within_a_grey_level(fit, size):
+@pytest.mark.parametrize("size", [(2048, 300), (1300, 1310), (2000, 1500)])
+def test_large_pictures_are_resized_to_within_half_a_grey_level(fit, size):
     width, height = size
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
@@ -86,8 +86,8 @@ def test_large_pictures_are_resized_to_within_a_grey_level(fit, size):
     view = View(width, height, fit)
     square, exact = view.square(torch.from_numpy(image), 64), in_float(view, image, 64)
     levels = ((square - exact).abs() * 127.5).numpy()
-    assert levels.max() <= (2 if fit == "pad" else 1) + 1e-3
-    assert levels.mean() <= 0.5
+    assert levels.max() <= 0.51
+    assert levels.mean() <= 0.2
     assert square.abs().max() <= 1
 
 
@@ -104,7 +104,7 @@ def test_a_4k_picture_is_never_converted_whole():
     image = torch.zeros(2160, 3840, 3, dtype=torch.uint8)
     with LargestFloat() as mode:
         View(3840, 2160).square(image, 224)
-    assert mode.largest == 3 * 224 * 224
+    assert mode.largest == 3 * 2160 * 224
 
 
 def test_grid_points_are_cell_centres_row_by_row():
