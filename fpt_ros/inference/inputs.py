@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
     from numpy.typing import ArrayLike
 
-MOST_POKES = 4096
+MOST_POKES = 1024
 """Different pokes in one set: each of them is a token that later ones attend to."""
 SAME_POKE = 2
 """Decimals of a pixel in which equal pokes agree."""

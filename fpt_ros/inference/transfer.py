@@ -33,12 +33,11 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Tensors of one device on the CPU, with their gradients; the host waits once."""
-    device = tensors[0].device
-    recorded = any(tensor.requires_grad for tensor in tensors)
-    if device.type != "cuda" or recorded:
+    if any(tensor.requires_grad or tensor.device.type != "cuda" for tensor in tensors):
         return [tensor.to("cpu") for tensor in tensors]
     copies = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in tensors]
     for copy, tensor in zip(copies, tensors, strict=True):
         copy.copy_(tensor, non_blocking=True)
-    torch.cuda.current_stream(device).synchronize()
+    for device in {tensor.device for tensor in tensors}:
+        torch.cuda.current_stream(device).synchronize()
     return copies
