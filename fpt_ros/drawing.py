@@ -23,6 +23,7 @@ ELLIPSE_CORNERS = 32
 MIN_WEIGHT = 0.05
 # Closer points than this would hide each other.
 MIN_SPACING = 28.0
+WHEEL_MARGIN = 6
 
 
 def draw_motion(
@@ -62,7 +63,8 @@ def draw_flow(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Dense flow in colour beside what is left of the image, a colour wheel and the pokes.
 
-    The wheel's rim stands for the longest displacement, which is written beside it.
+    The wheel's rim stands for the longest displacement, which is written beside it; pictures too
+    small for the wheel go without.
     """
     height, width = image.shape[:2]
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -131,8 +133,9 @@ def _spread_out(
     columns, rows = grid
     index = np.arange(columns * rows).reshape(rows, columns)
     spacing = np.ptp(points, axis=0) / np.maximum((columns - 1, rows - 1), 1)
-    step_x, step_y = np.ceil(MIN_SPACING / np.maximum(spacing, 1.0)).astype(int)
-    spread = index[step_y // 2 :: step_y, step_x // 2 :: step_x].ravel()
+    step = np.ceil(MIN_SPACING / np.maximum(spacing, 1.0)).astype(int)
+    first_x, first_y = np.minimum(step // 2, ((columns - 1) // 2, (rows - 1) // 2))
+    spread = index[first_y :: step[1], first_x :: step[0]].ravel()
     length = np.linalg.norm(mean, axis=-1)
     return spread[length[spread] >= max(2.0, 0.08 * length.max())]
 
@@ -231,14 +234,16 @@ def _fixed(point: Float[np.ndarray, " 2"]) -> tuple[int, int]:
 def _draw_wheel(picture: UInt8[np.ndarray, "h w 3"], longest: float) -> None:
     """A colour wheel in the lower left corner and the length [px] that its rim stands for."""
     radius = max(min(picture.shape[:2]) // 12, 8)
+    if min(picture.shape[:2]) < 2 * radius + 1 + 2 * WHEEL_MARGIN:
+        return
     side = np.arange(-radius, radius + 1, dtype=np.float32)
     wheel = np.stack(np.meshgrid(side, side), axis=-1)
     inside = np.linalg.norm(wheel, axis=-1) <= radius
-    bottom = picture.shape[0] - 6
-    corner = picture[bottom - len(side) : bottom, 6 : 6 + len(side)]
+    left, bottom = WHEEL_MARGIN, picture.shape[0] - WHEEL_MARGIN
+    corner = picture[bottom - len(side) : bottom, left : left + len(side)]
     corner[inside] = flow_colors(wheel, radius)[inside]
-    cv2.circle(picture, (6 + radius, bottom - radius - 1), radius, BLACK, 1, cv2.LINE_AA)
-    text, where = f"{longest:.0f} px", (6 + len(side) + 6, bottom - radius + 5)
+    cv2.circle(picture, (left + radius, bottom - radius - 1), radius, BLACK, 1, cv2.LINE_AA)
+    text, where = f"{longest:.0f} px", (left + len(side) + 6, bottom - radius + 5)
     for color, thickness in ((WHITE, 3), (BLACK, 1)):
         cv2.putText(
             picture, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, thickness, cv2.LINE_AA

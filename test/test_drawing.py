@@ -120,3 +120,32 @@ def test_outlines_have_the_covariance():
     offset = outline - (7.0, -3.0)
     distance = np.einsum("ci,ij,cj->c", offset, np.linalg.inv(covariance[0]), offset)
     np.testing.assert_allclose(distance, 4.0)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (8, 300), (300, 8), (1, 40), (25, 28), (29, 29), (30, 30)]
+)
+def test_pictures_of_any_size_are_drawn(size):
+    image = np.full((*size, 3), 128, np.uint8)
+    corner = np.array([[size[1] - 1.0, size[0] - 1.0, -30.0, 40.0]])
+    assert draw_flow(image, np.ones((1, 1, 2)), corner).shape == image.shape
+    assert draw_motion(image, corner, *one_point((0, 0), (20, 0)), (1, 1)).shape == image.shape
+
+
+def test_the_wheel_is_left_out_where_it_has_no_room():
+    flow = np.zeros((2, 2, 2))  # without the wheel, nothing but what is left of the image
+    assert np.ptp(draw_flow(np.full((28, 200, 3), 128, np.uint8), flow, NO_POKES)) == 0
+    assert np.ptp(draw_flow(np.full((29, 200, 3), 128, np.uint8), flow, NO_POKES)) > 0
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (4, 1), (1, 5), (2, 2)])
+def test_a_grid_of_few_points_has_its_ellipses_too(grid):
+    count = grid[0] * grid[1]
+    x, y = np.meshgrid(60 + 5 * np.arange(grid[0]), 40 + 5 * np.arange(grid[1]))
+    points = np.stack([x, y], -1).reshape(-1, 2).astype(float)
+    means, covariances = np.full((count, 1, 2), 10.0), np.tile(np.eye(2), (count, 1, 1, 1))
+    tinted, drawn = (
+        draw_motion(GREY, NO_POKES, points, np.ones((count, 1)), means, spread, grid)
+        for spread in (1e-9 * covariances, 100 * covariances)
+    )
+    assert (tinted != drawn).any()

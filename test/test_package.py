@@ -141,7 +141,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_has_the_version_of_package_xml_and_all_files(wheel: Path):
     assert wheel.name.startswith(f"fpt_ros-{PACKAGE.findtext('version')}-")
     files = set(zipfile.ZipFile(wheel).namelist())
-    wanted = [*sources("fpt_ros"), *(ROOT / "fpt_ros/weights").glob("*.safetensors")]
+    weights = (ROOT / "fpt_ros/weights").glob("*.safetensors")
+    wanted = [*sources("fpt_ros"), *weights, ROOT / "fpt_ros/py.typed"]
     assert {str(path.relative_to(ROOT)) for path in wanted} <= files
     assert {name.split("/")[0] for name in files if ".dist-info" not in name} == {"fpt_ros"}
 
@@ -153,6 +154,7 @@ def test_wheel_works_without_ros(wheel: Path, tmp_path: Path):
         sys.path = [p for p in sys.path if p] + [{sysconfig.get_path("purelib")!r}]
         sys.modules.update(rclpy=None, sensor_msgs=None)  # importing these fails
         import fpt_ros.model, fpt_ros.inference.predictor
+        assert fpt_ros.Predictor is fpt_ros.inference.predictor.Predictor
         print(fpt_ros.model.__file__)
         """
     # -S: without the start-up hooks of the environment, ROS and the editable install among them.

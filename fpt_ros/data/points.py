@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fpt_ros.inference.moving import MOVING
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int32
 
-MOVING = 0.005
-"""A point moves where it is displaced by more than this, in image sides."""
 CELLS = 12
 """Tracks stand closer in some places than in others; points weigh one over the number of points in
 their cell of so many by so many, so that a weighted mean is one over the picture."""

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fpt_ros.inference.blocks import blocks, fields_of
+from fpt_ros.inference.transfer import to_cpu, to_device
 from fpt_ros.model import MotionMixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jaxtyping import Float, Float32
+    from jaxtyping import Float, Float32, Float64
+    from torch import Tensor
 
     from fpt_ros.inference.steps import Steps
-
-CANDIDATES_AT_ONCE = 64
-POINTS_AT_ONCE = 1024
-TOKENS_AT_ONCE = POINTS_AT_ONCE + 128  # pokes and points of all candidates of one step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,70 +44,92 @@ class PokeEvaluation:
         return int(np.lexsort((error, -probability))[0])
 
 
+@torch.no_grad()
 def evaluation_steps(
-    predict: Callable[[Float[np.ndarray, "b p 4"], Float[np.ndarray, "c 2"]], MotionMixture],
-    sets: list[Float[np.ndarray, "p 4"]],
-    points: Float[np.ndarray, "n 2"],
-    goals: Float[np.ndarray, "n 2"],
+    ask: Callable[[Float64[Tensor, "b p 4"], Float64[Tensor, "c 2"]], MotionMixture],
+    sets: list[Float64[Tensor, "p 4"]],
+    points: Float64[Tensor, "n 2"],
+    goals: Float64[Tensor, "n 2"],
     tolerance: float,
     return_motions: bool,
+    device: torch.device,
 ) -> Steps[PokeEvaluation]:
     """Evaluate in steps of bounded time and memory, see `Predictor.evaluate`.
 
+    All is computed on the device and comes back in the end, so that the host never waits for it
+    in between.
+
     Args:
-        predict: the mixtures [b, c] of c points given each of b sets of p pokes, pixels.
-        sets: the pokes of each of the M candidates, as many as they have.
+        ask: the mixtures [b, c] in pixels of c points given each of b sets of p pokes; it takes
+            and gives tensors on the device.
+        sets: the pokes of each of the M candidates, as `ask` takes them, on the CPU.
+        points: likewise.
+        goals: pixels.
 
     Raises:
         ValueError: no candidate, no point, goals of another shape or not finite, a tolerance that
             is negative or not finite.
     """
     _check(sets, points, goals, tolerance)
-    shape = (len(sets), len(points))
-    log_likelihood, probability, error = (np.empty(shape, np.float32) for _ in range(3))
-    motions: list[list[MotionMixture]] = [[] for _ in sets]
-    for batch, part in _blocks([len(pokes) for pokes in sets], len(points)):
-        mixture = predict(np.stack([sets[i] for i in batch]), points[part])
-        goal = torch.from_numpy(goals[part])
-        log_likelihood[batch, part] = mixture.log_prob(goal)
-        probability[batch, part] = mixture.probability_within(goal, tolerance)
-        error[batch, part] = mixture.expected_distance(goal)
+    order = sorted(range(len(sets)), key=lambda i: len(sets[i]))  # alike ones run together
+    pokes, points, goals = to_device([torch.cat([sets[i] for i in order]), points, goals], device)
+    metrics = torch.empty(3, len(sets), len(points), device=device)
+    motions = None
+    for alike, at, part in _blocks([len(sets[i]) for i in order], pokes, len(points)):
+        mixture = ask(alike, points[part])
+        metrics[0, at, part] = mixture.log_prob(goals[part]).float()
+        metrics[1, at, part] = mixture.probability_within(goals[part], tolerance).float()
+        metrics[2, at, part] = mixture.expected_distance(goals[part]).float()
         if return_motions:
-            for row, i in enumerate(batch):
-                motions[i].append(mixture[row])
+            motions = _room_for(mixture, len(sets), len(points)) if motions is None else motions
+            _put(motions, mixture, at, part)
         yield
-    joined = [_join(parts) for parts in motions if parts]
-    return PokeEvaluation(log_likelihood, probability, error, joined)
+    found, *fields = to_cpu([metrics, *(fields_of(motions) if motions else ())])
+    place = torch.tensor(order).argsort()  # of each candidate among the sorted ones
+    log_likelihood, probability, error = (metric[place].numpy() for metric in found)
+    each = [MotionMixture(*fields)[int(i)] for i in place] if fields else []
+    return PokeEvaluation(log_likelihood, probability, error, each)
 
 
 def _check(
-    sets: list[Float[np.ndarray, "p 4"]],
-    points: Float[np.ndarray, "n 2"],
-    goals: Float[np.ndarray, "n 2"],
+    sets: list[Float64[Tensor, "p 4"]],
+    points: Float64[Tensor, "n 2"],
+    goals: Float64[Tensor, "n 2"],
     tolerance: float,
 ) -> None:
     if not sets or not len(points):
         raise ValueError(f"{len(sets)} candidates and {len(points)} points: at least 1 of each")
-    if goals.shape != points.shape or not np.isfinite(goals).all():
-        raise ValueError(f"goals have shape {goals.shape}: must be {points.shape}, all finite")
+    if goals.shape != points.shape or not goals.isfinite().all():
+        allowed = f"must be {tuple(points.shape)}, all finite"
+        raise ValueError(f"goals have shape {tuple(goals.shape)}: {allowed}")
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise ValueError(f"tolerance is {tolerance}: must be finite and at least 0")
 
 
-def _blocks(sizes: list[int], points: int) -> Iterator[tuple[list[int], slice]]:
-    """All pairs of a candidate and a point, in blocks: candidates of as many pokes, some points."""
-    by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
-    for size, alike in itertools.groupby(by_size, key=sizes.__getitem__):
-        together = TOKENS_AT_ONCE // (size + min(points, POINTS_AT_ONCE))
-        together = min(max(together, 1), CANDIDATES_AT_ONCE)
-        group = list(alike)
-        for first in range(0, len(group), together):
-            for start in range(0, points, POINTS_AT_ONCE):
-                part = slice(start, start + POINTS_AT_ONCE)
-                yield group[first : first + together], part
+def _blocks(
+    sizes: list[int], pokes: Float64[Tensor, "all 4"], points: int
+) -> Iterator[tuple[Float[Tensor, "b p 4"], slice, slice]]:
+    """Sets of as many pokes, which candidates these are, and some points.
+
+    Args:
+        sizes: how many pokes each candidate has, ascending.
+        pokes: all of them, one candidate after another.
+    """
+    first = start = 0
+    for size, alike in itertools.groupby(sizes):
+        count = len(list(alike))
+        sets = pokes[start : start + count * size].view(count, size, 4)
+        for some, part in blocks(count, size, points):
+            yield sets[some], slice(first + some.start, first + min(some.stop, count)), part
+        first, start = first + count, start + count * size
 
 
-def _join(mixtures: list[MotionMixture]) -> MotionMixture:
-    """Mixtures of several points as one."""
-    names = ("logits", "locs", "scale_tril")
-    return MotionMixture(*(torch.cat([getattr(m, name) for m in mixtures]) for name in names))
+def _room_for(mixture: MotionMixture, candidates: int, points: int) -> MotionMixture:
+    """Uninitialised mixtures [candidates, points] of the same kind."""
+    shape = (candidates, points)
+    return MotionMixture(*(f.new_empty(*shape, *f.shape[2:]) for f in fields_of(mixture)))
+
+
+def _put(all_: MotionMixture, some: MotionMixture, at: slice, part: slice) -> None:
+    for whole, piece in zip(fields_of(all_), fields_of(some), strict=True):
+        whole[at, part] = piece

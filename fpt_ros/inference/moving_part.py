@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fpt_ros.data.points import MOVING
+from fpt_ros.inference.moving import MOVING
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from fpt_ros.inference.batch import (
+    MotionRequest,
+    ask_in_blocks,
+    ask_in_units,
+    predict_together,
+)
+from fpt_ros.inference.context import ImageContext
+from fpt_ros.inference.embedding import checked_image, embed_images
 from fpt_ros.inference.evaluation import PokeEvaluation, evaluation_steps
+from fpt_ros.inference.inputs import as_rows, checked_points, checked_pokes, pokes_to_unit
+from fpt_ros.inference.model_info import ModelInfo
 from fpt_ros.inference.packing import for_inference
 from fpt_ros.inference.sampling import Draw, sampling_steps
-from fpt_ros.inference.segmentation import MovingPart, segmentation_steps
+from fpt_ros.inference.segmentation import MOST_POINTS, MovingPart, segmentation_steps
 from fpt_ros.inference.steps import Steps, finish
-from fpt_ros.inference.view import FITS, View, check_points, check_pokes
-from fpt_ros.model import EmbeddedImage, FlowPokeTransformer, MotionMixture, load_checkpoint
+from fpt_ros.inference.transfer import to_device
+from fpt_ros.inference.view import FITS
+from fpt_ros.model import FlowPokeTransformer, MotionMixture, load_checkpoint
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float, Float64, UInt8
+    from numpy.typing import ArrayLike
 
-
-@dataclasses.dataclass(frozen=True)
-class ImageContext:
-    """What predictions need of one image; made by `Predictor.embed`, kept for any number."""
-
-    view: View
-    embedded: EmbeddedImage
-
-    @property
-    def width(self) -> int:
-        """Of the image, pixels."""
-        return self.view.width
-
-    @property
-    def height(self) -> int:
-        """Of the image, pixels."""
-        return self.view.height
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelInfo:
-    """What a caller may want to know of the loaded model."""
-
-    checkpoint: str
-    sha256: str
-    license: str
-    device: str
-    dtype: str
-    horizon: float
-    """Seconds; 0: unknown or not fixed."""
-    components: int
-    view_size: int
-    """Side of the model's square view, pixels."""
-    parameters: int
+IMAGES_AT_ONCE = 8
+"""That run through the encoder together."""
 
 
 class Predictor:
@@ -66,6 +48,9 @@ class Predictor:
 
     The predictor answers with the weights that the model had when it was made: what is trained or
     written later changes nothing.
+
+    Requests of any size are computed in blocks of bounded memory. A poke that is given several
+    times counts once (see `fpt_ros.inference.inputs.checked_pokes`), everywhere.
 
     Args:
         fit: how images that are not square are shown to the model, see `View`.
@@ -85,7 +70,7 @@ class Predictor:
         copy: bool = True,
     ) -> None:
         _check_fit(fit)
-        self.info = _info(model)
+        self.info = ModelInfo.of(model)
         self.model = for_inference(deepcopy(model) if copy else model, compile)
         self.fit = fit
 
@@ -116,7 +101,6 @@ class Predictor:
         context = self.embed(np.zeros((size, size, 3), np.uint8))
         self.predict(context, np.array([[0, 0, 1, 1]]), np.zeros((1, 2)))
 
-    @torch.inference_mode()
     def embed(self, image: UInt8[np.ndarray, "h w 3"]) -> ImageContext:
         """Run the image encoder.
 
@@ -126,51 +110,72 @@ class Predictor:
         Raises:
             ValueError: not an array of that type and shape, or one without pixels.
         """
-        image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f"the image is {image.dtype} of shape {image.shape}: must be uint8 [h, w, 3], RGB"
-            )
-        view = View(image.shape[1], image.shape[0], self.fit)
-        pixels = torch.from_numpy(np.ascontiguousarray(image))
-        pixels = pixels.to(self.model.device, non_blocking=True)
-        square = view.square(pixels, self.model.config.image_size)
-        return ImageContext(view, self.model.embed_image(square))
+        return embed_images(self.model, [checked_image(image)], self.fit)[0]
+
+    def embed_batch(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> list[ImageContext]:
+        """Run the image encoder on several images of any sizes together, as `embed`.
+
+        Raises:
+            ValueError: as `embed`; the message names the image.
+        """
+        checked = []
+        for i, image in enumerate(images):
+            with _named(f"images[{i}]: "):
+                checked.append(checked_image(image))
+        parts = [checked[i : i + IMAGES_AT_ONCE] for i in range(0, len(checked), IMAGES_AT_ONCE)]
+        return [context for part in parts for context in embed_images(self.model, part, self.fit)]
 
     def predict(
         self,
         context: ImageContext,
-        pokes: Float[np.ndarray, "p 4"],
-        points: Float[np.ndarray, "n 2"],
+        pokes: ArrayLike | Tensor,
+        points: ArrayLike | Tensor,
         camera_moving: bool = False,
     ) -> MotionMixture:
-        """Mixtures [n] over the displacements of the points, given all pokes (x, y, dx, dy).
+        """Mixtures [n] over the displacements of the points [n, 2], given all pokes [p, 4]
+        (x, y, dx, dy), in pixels.
+
+        If `pokes` (or `points`) is a tensor that requires gradients, and they are being recorded,
+        the mixtures have gradients with respect to it; memory then grows with the request.
 
         Raises:
-            ValueError: a poke or point that is not finite or not on the image; the message names
-                it and what is allowed.
+            ValueError: a poke or point that is not finite or not on the image, or too many pokes;
+                the message names it and what is allowed.
         """
-        pokes, points = _as_pokes(pokes), _as_points(points)
-        check_pokes(pokes, context.width, context.height)
-        check_points(points, context.width, context.height)
-        if len(points) == 0:
-            return _empty_mixture(self.model.config.components)
-        return self._predict_batch(context, pokes[None], points, camera_moving)[0]
+        request = MotionRequest(context, pokes, points, camera_moving)
+        return predict_together(self.model, [request], [request.in_units()])[0]
+
+    def predict_batch(self, requests: Sequence[MotionRequest]) -> list[MotionMixture]:
+        """As `predict`, for several requests, of any sizes and on any images.
+
+        Those on one image with as many pokes and points run through the model together.
+
+        Raises:
+            ValueError: as `predict`; the message names the request.
+        """
+        inputs = []
+        for i, request in enumerate(requests):
+            with _named(f"requests[{i}]."):
+                inputs.append(request.in_units())
+        return predict_together(self.model, requests, inputs)
 
     def evaluate(
         self,
         context: ImageContext,
-        candidates: Sequence[Float[np.ndarray, "p 4"]],
-        points: Float[np.ndarray, "n 2"],
-        goals: Float[np.ndarray, "n 2"],
+        candidates: Sequence[ArrayLike | Tensor],
+        points: ArrayLike | Tensor,
+        goals: ArrayLike | Tensor,
         tolerance: float,
         camera_moving: bool = False,
         return_motions: bool = True,
     ) -> PokeEvaluation:
-        """What each candidate (a set of pokes) would do to the points, against their goals.
+        """What each candidate (a set of pokes [p, 4]) would do to the points, against their goals.
+
+        The result holds arrays. For gradients with respect to pokes, ask `predict_batch`, whose
+        mixtures give the same figures.
 
         Args:
-            goals: the displacement wanted of each point, pixels.
+            goals: the displacement wanted of each point [n, 2], pixels.
             tolerance: distance to the goal that still counts as reached, pixels.
             return_motions: whether to keep the mixtures, which take most of the memory.
 
@@ -186,38 +191,39 @@ class Predictor:
     def evaluate_steps(
         self,
         context: ImageContext,
-        candidates: Sequence[Float[np.ndarray, "p 4"]],
-        points: Float[np.ndarray, "n 2"],
-        goals: Float[np.ndarray, "n 2"],
+        candidates: Sequence[ArrayLike | Tensor],
+        points: ArrayLike | Tensor,
+        goals: ArrayLike | Tensor,
         tolerance: float,
         camera_moving: bool = False,
         return_motions: bool = True,
     ) -> Steps[PokeEvaluation]:
         """As `evaluate`, in steps of bounded time and memory."""
-        sets = [_as_pokes(pokes) for pokes in candidates]
-        points, goals = _as_points(points), np.asarray(goals, np.float64)
-        check_points(points, context.width, context.height)
-        for i, pokes in enumerate(sets):
-            try:
-                check_pokes(pokes, context.width, context.height)
-            except ValueError as error:
-                raise ValueError(f"candidates[{i}].{error}") from error
+        view, sets = context.view, []
+        at = view.to_unit(checked_points(points, view))
+        for i, pokes in enumerate(candidates):
+            with _named(f"candidates[{i}]."):
+                sets.append(pokes_to_unit(checked_pokes(pokes, view), view))
 
-        def predict(pokes: np.ndarray, points: np.ndarray) -> MotionMixture:
-            return self._predict_batch(context, pokes, points, camera_moving)
+        def ask(pokes: Tensor, points: Tensor) -> MotionMixture:
+            return ask_in_units(self.model, context, pokes, points[None], camera_moving)
 
-        return evaluation_steps(predict, sets, points, goals, tolerance, return_motions)
+        wanted = as_rows(goals, 2)
+        device = self.model.device
+        return evaluation_steps(ask, sets, at, wanted, tolerance, return_motions, device)
 
     def sample(
         self,
         context: ImageContext,
-        pokes: Float[np.ndarray, "p 4"],
-        points: Float[np.ndarray, "n 2"],
+        pokes: ArrayLike | Tensor,
+        points: ArrayLike | Tensor,
         samples: int = 1,
         seed: int | None = None,
         camera_moving: bool = False,
     ) -> Float[np.ndarray, "s n 2"]:
         """Joint samples of all points' displacements, pixels: each agrees with itself.
+
+        Equal seeds give equal samples, on any device but for its rounding.
 
         Raises:
             ValueError: as `predict`; also no point, or less than one sample.
@@ -227,30 +233,26 @@ class Predictor:
     def sample_steps(
         self,
         context: ImageContext,
-        pokes: Float[np.ndarray, "p 4"],
-        points: Float[np.ndarray, "n 2"],
+        pokes: ArrayLike | Tensor,
+        points: ArrayLike | Tensor,
         samples: int = 1,
         seed: int | None = None,
         camera_moving: bool = False,
     ) -> Steps[Float[np.ndarray, "s n 2"]]:
         """As `sample`, in steps of one point of some samples; each yields how many those are."""
-        pokes, points = _as_pokes(pokes), _as_points(points)
-        check_pokes(pokes, context.width, context.height)
-        check_points(points, context.width, context.height)
-        if samples < 1 or not len(points):
-            raise ValueError(f"{samples} samples of {len(points)} points: at least 1 of each")
+        given, at = MotionRequest(context, pokes, points).in_units()
+        if samples < 1 or not len(at):
+            raise ValueError(f"{samples} samples of {len(at)} points: at least 1 of each")
 
-        def begin(rows: int, order: np.ndarray, draw: Draw) -> Iterator[torch.Tensor]:
+        def begin(pokes: Tensor, points: Tensor, draw: Draw) -> Iterator[Tensor]:
+            pokes = pokes.float().expand(len(points), -1, -1)
+            pos, flow = pokes[..., :2], pokes[..., 2:]
             return self.model.sample_in_turn(
-                *self._poke_tensors(context, np.repeat(pokes[None], rows, 0)),
-                self._tensor(context.view.to_unit(points[order])).expand(rows, -1, -1),
-                not camera_moving,
-                context.embedded,
-                draw,
+                pos, flow, points.float(), not camera_moving, context.embedded, draw
             )
 
         unit = np.asarray(context.view.sides, np.float32)
-        return sampling_steps(begin, len(pokes), len(points), samples, seed, unit)
+        return sampling_steps(begin, given, at, samples, seed, unit, self.model.device)
 
     @property
     def motion_threshold(self) -> float:
@@ -258,54 +260,45 @@ class Predictor:
         return self.model.config.motion_threshold
 
     def segment(
-        self, context: ImageContext, pokes: Float[np.ndarray, "p 4"], camera_moving: bool = False
+        self,
+        context: ImageContext,
+        pokes: ArrayLike | Tensor,
+        camera_moving: bool = False,
+        max_points: int = MOST_POINTS,
     ) -> MovingPart:
         """What moves along with the pokes, for every pixel of the image.
 
+        A grid of at most `max_points` points is asked (and never more than 4096), most of them
+        within the model's view, once with the pokes and, for the first time on an image, once
+        without. Between them the answers are interpolated.
+
         Raises:
-            ValueError: as `predict`; also no poke.
+            ValueError: as `predict`; also no poke, or `max_points` below 1.
         """
-        return finish(self.segment_steps(context, pokes, camera_moving))
+        return finish(self.segment_steps(context, pokes, camera_moving, max_points))
 
     def segment_steps(
-        self, context: ImageContext, pokes: Float[np.ndarray, "p 4"], camera_moving: bool = False
-    ) -> Steps[MovingPart]:
-        """As `segment`, in steps of bounded time and memory."""
-        pokes = _as_pokes(pokes)
-        if not len(pokes):
-            raise ValueError("pokes is empty: at least 1 is needed")
-
-        def predict(points: np.ndarray) -> tuple[MotionMixture, MotionMixture]:
-            poked = self.predict(context, pokes, points, camera_moving)
-            return poked, self.predict(context, np.zeros((0, 4)), points, camera_moving)
-
-        return segmentation_steps(predict, context.view, self.motion_threshold)
-
-    @torch.inference_mode()
-    def _predict_batch(
         self,
         context: ImageContext,
-        pokes: Float[np.ndarray, "m p 4"],
-        points: Float[np.ndarray, "n 2"],
-        camera_moving: bool,
-    ) -> MotionMixture:
-        query_pos = self._tensor(context.view.to_unit(points)).expand(len(pokes), -1, -1)
-        mixture = self.model.predict_parallel(
-            *self._poke_tensors(context, pokes), query_pos, not camera_moving, context.embedded
+        pokes: ArrayLike | Tensor,
+        camera_moving: bool = False,
+        max_points: int = MOST_POINTS,
+    ) -> Steps[MovingPart]:
+        """As `segment`, in steps of bounded time and memory."""
+        view, device = context.view, self.model.device
+        given = pokes_to_unit(checked_pokes(pokes, view), view)
+        if not len(given):
+            raise ValueError("pokes is empty: at least 1 is needed")
+
+        def motion(pokes: Tensor, points: Float64[np.ndarray, "n 2"]) -> MotionMixture:
+            inputs = to_device([pokes, view.to_unit(torch.from_numpy(points))], device)
+            sets, at = (tensor[None] for tensor in inputs)
+            return ask_in_blocks(self.model, context, sets, at, camera_moving)[0]
+
+        poked, unpoked = partial(motion, given), partial(motion, given[:0])
+        return segmentation_steps(
+            poked, unpoked, context, camera_moving, self.motion_threshold, max_points
         )
-        return mixture.to("cpu").scaled(torch.tensor(context.view.sides))
-
-    def _poke_tensors(
-        self, context: ImageContext, pokes: Float[np.ndarray, "m p 4"]
-    ) -> tuple[Float[torch.Tensor, "m p 2"], Float[torch.Tensor, "m p 2"]]:
-        """Positions and flows in the model's units."""
-        pos = context.view.to_unit(pokes[..., :2])
-        flow = context.view.flow_to_unit(pokes[..., 2:])
-        return self._tensor(pos), self._tensor(flow)
-
-    def _tensor(self, values: Float[np.ndarray, "..."]) -> Float[torch.Tensor, "..."]:
-        tensor = torch.from_numpy(values.astype(np.float32))
-        return tensor.to(self.model.device, non_blocking=True)
 
 
 def _check_fit(fit: str) -> None:
@@ -313,32 +306,10 @@ def _check_fit(fit: str) -> None:
         raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
 
 
-def _info(model: FlowPokeTransformer) -> ModelInfo:
-    config, origin = model.config, model.provenance
-    return ModelInfo(
-        checkpoint=origin.source if origin else "",
-        sha256=origin.sha256 if origin else "",
-        license=origin.license if origin else config.license,
-        device=str(model.device),
-        dtype=str(model.dtype).removeprefix("torch."),
-        horizon=float(config.horizon),
-        components=config.components,
-        view_size=config.image_size,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
-
-
-def _as_pokes(pokes: Float[np.ndarray, "p 4"]) -> Float[np.ndarray, "p 4"]:
-    pokes = np.asarray(pokes, np.float64)
-    return pokes.reshape(0, 4) if pokes.size == 0 else pokes
-
-
-def _as_points(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    points = np.asarray(points, np.float64)
-    return points.reshape(0, 2) if points.size == 0 else points
-
-
-def _empty_mixture(components: int) -> MotionMixture:
-    shape = (0, components)
-    empty = [torch.zeros(*shape, *rest, dtype=torch.float64) for rest in ((), (2,), (2, 2))]
-    return MotionMixture(*empty)
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Errors say in which of several inputs they are."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}{error}") from error

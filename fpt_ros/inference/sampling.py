@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fpt_ros.inference.transfer import to_cpu, to_device
 from fpt_ros.model import MotionMixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jaxtyping import Float32, Int
+    from jaxtyping import Float32, Float64, Int64
+    from torch import Tensor
 
     from fpt_ros.inference.steps import Steps
 
@@ -23,40 +25,66 @@ TOKENS_AT_ONCE = 16384
 Draw = Callable[[MotionMixture], torch.Tensor]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sampling_steps(
-    begin: Callable[[int, Int[np.ndarray, "n"], Draw], Iterator[torch.Tensor]],
-    pokes: int,
-    points: int,
+    begin: Callable[[Float64[Tensor, "p 4"], Float64[Tensor, "b n 2"], Draw], Iterator[Tensor]],
+    pokes: Float64[Tensor, "p 4"],
+    points: Float64[Tensor, "n 2"],
     samples: int,
     seed: int | None,
     unit: Float32[np.ndarray, "2"],
+    device: torch.device,
 ) -> Steps[Float32[np.ndarray, "s n 2"]]:
     """Sample in steps of bounded memory, see `Predictor.sample`; yields the points of each step.
 
-    All random numbers are drawn beforehand, so that the seed alone decides about them.
+    Each sample takes the points in an order of its own: the chain of conditional distributions
+    that is drawn from depends a little on the order, and a common one would be an error that all
+    samples share. Orders and random numbers are drawn beforehand on the CPU, so that the seed
+    alone decides about them, on any device; flows come back in the end of each block.
 
     Args:
-        begin: the flows [b, 2] of b samples, point after point in an order, each drawn by `Draw`
-            from its mixture [b].
-        unit: what is one unit of these flows, pixels.
+        begin: the flows [b, 2] of b samples, point after point as they are given to each, drawn
+            by `Draw` from their mixture [b]; it takes and gives tensors on the device.
+        pokes: as `begin` takes them, on the CPU.
+        points: likewise.
+        unit: what is one unit of the flows, pixels.
     """
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
-    order = torch.randperm(points, generator=generator).numpy()
-    uniform = torch.rand(samples, points, generator=generator, dtype=torch.float64)
-    normal = torch.randn(samples, points, 2, generator=generator, dtype=torch.float64)
-    flows = np.empty((samples, points, 2), np.float32)
-    together = max(1, TOKENS_AT_ONCE // (pokes + points))
+    flows = np.empty((samples, len(points), 2), np.float32)
+    together = max(1, TOKENS_AT_ONCE // (len(pokes) + len(points)))
     for start in range(0, samples, together):
-        part = slice(start, start + together)
-        numbers = zip(uniform[part].unbind(1), normal[part].unbind(1), strict=True)
-        rows = len(uniform[part])
+        rows = min(together, samples - start)
+        order, uniform, normal = _random_numbers(rows, len(points), generator)
+        inputs = to_device([pokes, points[order], uniform, normal], device)
+        numbers = zip(inputs[2].unbind(1), inputs[3].unbind(1), strict=True)
 
-        def draw(mixture: MotionMixture, numbers=numbers) -> torch.Tensor:  # type: ignore[no-untyped-def]
-            return mixture.to("cpu").draw(*next(numbers))
+        def draw(mixture: MotionMixture, numbers=numbers) -> Tensor:  # type: ignore[no-untyped-def]
+            return mixture.draw(*next(numbers))
 
-        for i, flow in zip(order, begin(rows, order, draw), strict=True):
-            flows[part, i] = flow.cpu().numpy() * unit
+        drawn = []
+        for flow in begin(inputs[0], inputs[1], draw):
+            drawn.append(flow)
             yield rows
+        in_turn = to_cpu([torch.stack(drawn, 1)])[0].numpy() * unit
+        np.put_along_axis(flows[start : start + rows], order.numpy()[..., None], in_turn, 1)
     return flows
+
+
+def _random_numbers(
+    rows: int, points: int, generator: torch.Generator
+) -> tuple[Int64[Tensor, "b n"], Float64[Tensor, "b n"], Float64[Tensor, "b n 2"]]:
+    """For each sample an order of the points, then what draws them, in that order.
+
+    Sample after sample, so that it does not matter how many are drawn together.
+    """
+    each = [
+        (
+            torch.randperm(points, generator=generator),
+            torch.rand(points, generator=generator, dtype=torch.float64),
+            torch.randn(points, 2, generator=generator, dtype=torch.float64),
+        )
+        for _ in range(rows)
+    ]
+    order, uniform, normal = (torch.stack(part) for part in zip(*each, strict=True))
+    return order, uniform, normal

@@ -39,7 +39,7 @@ class LogDensity:
         def rows(values: Tensor, trailing: int) -> tuple[Tensor, ...]:
             """For each of the trailing numbers [k, ..., *points]."""
             first = values.flatten(-trailing).movedim((-1, -2), (0, 1)).contiguous()
-            return first[(slice(None), slice(None), *[None] * more)].unbind(0)
+            return first.reshape(*first.shape[:2], *[1] * more, *first.shape[2:]).unbind(0)
 
         self.components = logits.shape[-1]
         (logits,) = rows(logits[..., None], 1)

@@ -220,7 +220,7 @@ def weighted_sum(
     cache, and below the size from which memory is fetched anew for every operation: that would take
     most of the time.
     """
-    nodes = nodes[(..., *(None for _ in shape))]
+    nodes = nodes.reshape(*nodes.shape, *(1 for _ in shape))
     on_cpu = weights.device.type == "cpu"
     at_once = max(1, _BLOCK // max(1, shape.numel() * numbers)) if on_cpu else len(weights)
     blocks = zip(nodes.split(at_once), weights.split(at_once), strict=True)

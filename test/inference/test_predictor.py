@@ -1,45 +1,13 @@
 """The predictor in pixels against the model in its own units."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from tiny import POINTS, POKES, TINY, LargestTensor, random_points, random_pokes
 
-from fpt_ros.data.points import MOVING
-from fpt_ros.inference.predictor import Predictor
-from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
-
-TINY = ModelConfig("dinov2_vits14", image_size=56, width=128, depth=2, horizon=0.5, license="MIT")
-POKES = np.array([[300.0, 200.0, 20.0, -10.0], [350.0, 120.0, 5.0, 30.0]])
-POINTS = np.array([[310.0, 210.0], [100.0, 100.0], [320.0, 240.0]])
-
-
-@pytest.fixture(scope="module")
-def model() -> FlowPokeTransformer:
-    torch.manual_seed(0)
-    model = FlowPokeTransformer(TINY)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape) * 0.3 / parameter.shape[-1] ** 0.5)
-    return model
-
-
-@pytest.fixture(scope="module")
-def predictor(model) -> Predictor:
-    return Predictor(model)
-
-
-@pytest.fixture(scope="module")
-def image() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def context(predictor, image):
-    return predictor.embed(image)
+from fpt_ros import Predictor
+from fpt_ros.inference.batch import MotionRequest
+from fpt_ros.model import FlowPokeTransformer, save_checkpoint
 
 
 def in_units(model, image, pokes, points, static):
@@ -119,90 +87,139 @@ def test_no_points_give_an_empty_mixture(predictor, context):
     assert mixture.mean.shape == (0, 2)
 
 
-def test_evaluate_equals_single_predictions(predictor, context):
-    candidates = [POKES, POKES[:1], POKES[1:], np.zeros((0, 4))]
-    goals = np.array([[10.0, -5.0], [0.0, 0.0], [3.0, 3.0]])
-    result = predictor.evaluate(context, candidates, POINTS, goals, tolerance=8.0)
-    assert result.log_likelihood.shape == (4, 3)
-    for i, pokes in enumerate(candidates):
-        single = predictor.predict(context, pokes, POINTS)
-        expected = single.log_prob(torch.from_numpy(goals)).numpy()
-        np.testing.assert_allclose(result.log_likelihood[i], expected, atol=1e-4)
-        flow = single.sample(50_000, torch.Generator().manual_seed(0)).numpy() - goals
-        distance = np.linalg.norm(flow, axis=-1)
-        np.testing.assert_allclose(result.probability[i], (distance <= 8).mean(0), atol=0.01)
-        np.testing.assert_allclose(result.expected_error[i], distance.mean(0), rtol=0.02)
-    assert result.best == int(np.argmax(result.probability.mean(1)))
+@pytest.mark.parametrize(("pokes", "points"), [(1, 5000), (1000, 512)])
+def test_memory_of_any_request_is_bounded(guessing, image, pokes, points):
+    context = guessing.embed(image)
+    with LargestTensor() as largest:
+        mixture = guessing.predict(context, random_pokes(pokes), random_points(points))
+    assert mixture.shape == (points,)
+    assert largest.numel < 8e6
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"candidates": []}, "0 candidates"),
-        ({"points": np.zeros((0, 2)), "goals": np.zeros((0, 2))}, "0 points"),
-        ({"candidates": [POKES, [[-5, 0, 1, 1]]]}, r"candidates\[1\].pokes\[0\].x is -5.0"),
-        ({"goals": np.zeros((2, 2))}, r"goals have shape \(2, 2\)"),
-        ({"tolerance": -1.0}, "tolerance is -1.0"),
-    ],
-)
-def test_evaluate_names_what_is_wrong(predictor, context, change, message):
-    request = {
-        "candidates": [POKES], "points": POINTS, "goals": np.zeros((3, 2)), "tolerance": 1.0,
-    }  # fmt: skip
-    with pytest.raises(ValueError, match=message):
-        predictor.evaluate(context, **request | change)
+def test_blocks_change_nothing(guessing, image, monkeypatch):
+    context, pokes, points = guessing.embed(image), random_pokes(5), random_points(50)
+    whole = guessing.predict(context, pokes, points)
+    monkeypatch.setattr("fpt_ros.inference.blocks.PAIRS_AT_ONCE", 7 * 6)
+    parts = guessing.predict(context, pokes, points)
+    for name in ("logits", "locs", "scale_tril"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=1e-3, rtol=1e-4)
 
 
-def test_samples_repeat_and_a_single_point_follows_its_mixture(predictor, context):
-    first = predictor.sample(context, POKES, POINTS, samples=4, seed=1)
-    assert first.shape == (4, 3, 2)
-    np.testing.assert_array_equal(first, predictor.sample(context, POKES, POINTS, 4, seed=1))
-    assert not np.array_equal(first, predictor.sample(context, POKES, POINTS, 4, seed=2))
-    flow = predictor.sample(context, POKES, POINTS[:1], samples=2000, seed=0)[:, 0]
-    mixture = predictor.predict(context, POKES, POINTS[:1])
-    for axis in range(2):
-        exact = mixture.sample(20_000, torch.Generator().manual_seed(3))[:, 0, axis]
-        assert stats.ks_2samp(flow[:, axis], exact.numpy()).pvalue > 1e-3
+def test_too_many_pokes_are_refused(guessing, image):
+    context = guessing.embed(image)
+    with pytest.raises(ValueError, match="pokes are 1025 different ones: must be at most 1024"):
+        guessing.predict(context, random_pokes(1025), POINTS)
+    assert guessing.predict(context, np.repeat(POKES, 1025, 0), POINTS).shape == (3,)
 
 
-def test_samples_are_the_same_however_many_are_drawn_at_once(predictor, context, monkeypatch):
-    together = predictor.sample(context, POKES, POINTS, samples=5, seed=3)
-    monkeypatch.setattr("fpt_ros.inference.sampling.TOKENS_AT_ONCE", 2 * (len(POKES) + len(POINTS)))
-    steps = predictor.sample_steps(context, POKES, POINTS, samples=5, seed=3)
-    counts = []
-    while True:
-        try:
-            counts.append(next(steps))
-        except StopIteration as end:
-            np.testing.assert_allclose(end.value, together, atol=1e-2)
-            break
-        predictor.predict(context, POKES, POINTS)  # what else runs changes nothing
-    assert counts == [2] * 3 + [2] * 3 + [1] * 3
+def test_a_poke_given_eight_times_counts_once(predictor, context):
+    repeated = np.concatenate([POKES, np.repeat(POKES[:1] + 0.001, 7, 0)])
+    once = predictor.predict(context, POKES, POINTS)
+    torch.testing.assert_close(predictor.predict(context, repeated, POINTS).locs, once.locs)
+    goals = np.zeros_like(POINTS)
+    each = predictor.evaluate(context, [POKES, repeated], POINTS, goals, 5.0)
+    np.testing.assert_allclose(*each.expected_error, rtol=1e-5)
+    first, second = (predictor.sample(context, p, POINTS, 3, seed=0) for p in (POKES, repeated))
+    np.testing.assert_allclose(first, second, atol=1e-2)
+    first, second = (predictor.segment(context, p, max_points=16) for p in (POKES, repeated))
+    np.testing.assert_allclose(first.divergence, second.divergence, atol=1e-4)
 
 
-def test_segment_finds_what_a_poke_changes_at_every_pixel(predictor, context):
-    part = predictor.segment(context, POKES[:1])
-    assert part.divergence.shape == part.moves.shape == (480, 640)
-    with pytest.raises(ValueError, match="pokes is empty"):
-        predictor.segment(context, np.zeros((0, 4)))
-    # A trained model and a red block on grey. With 64 cells of 7 pixels nothing is interpolated at
-    # the cells' centres.
-    predictor = Predictor.from_checkpoint("embedded", device="cpu")
-    picture = np.full((448, 448, 3), 120, np.uint8)
-    picture[128:320, 128:320] = 180, 40, 30
-    context = predictor.embed(picture)
-    poke, centres = [[220, 220, 40, 0]], np.array([[220, 220], [297, 199], [3, 3], [444, 24]])
-    part = predictor.segment(context, poke)
-    assert part.divergence.dtype == np.float32
-    assert (part.divergence >= 0).all()
-    poked, unpoked = (predictor.predict(context, p, centres) for p in (poke, []))
-    exact = poked.kl_divergence(unpoked, 50_000, torch.Generator().manual_seed(1)).numpy()
-    x, y = centres.T
-    np.testing.assert_allclose(part.divergence[y, x], exact, rtol=0.2, atol=0.05)
-    likely = 1 - poked.probability_within(torch.zeros(2), MOVING * 448).numpy() > 0.5
-    by_the_rule = (exact > predictor.motion_threshold) & likely
-    assert part.moves[y, x].tolist() == by_the_rule.tolist() == [True, True, False, False]
-    assert not part.moves[part.divergence <= predictor.motion_threshold].any()
+def test_pokes_that_contradict_each_other_are_kept(predictor, context):
+    other = POKES[:1] * (1, 1, -1, -1)
+    both = predictor.predict(context, np.concatenate([POKES[:1], other]), POINTS)
+    alone = predictor.predict(context, POKES[:1], POINTS)
+    assert not torch.allclose(both.locs, alone.locs, atol=0.1)
+
+
+def test_requests_in_one_batch_are_answered_as_if_alone(predictor, context, image):
+    other = predictor.embed(image[::-1, ::-1])
+    requests = [
+        MotionRequest(context, POKES, POINTS),
+        MotionRequest(other, POKES, POINTS),
+        MotionRequest(context, POKES[:1], POINTS, camera_moving=True),
+        MotionRequest(context, POKES + 1, POINTS),
+        MotionRequest(context, [], POINTS[:2]),
+        MotionRequest(context, POKES, []),
+    ]
+    answers = predictor.predict_batch(requests)
+    for request, answer in zip(requests, answers, strict=True):
+        alone = predictor.predict(
+            request.context, request.pokes, request.points, request.camera_moving
+        )
+        torch.testing.assert_close(answer.mean, alone.mean, atol=1e-3, rtol=0)
+    assert predictor.predict_batch([]) == []
+    with pytest.raises(ValueError, match=r"requests\[1\].pokes\[0\].x is -9"):
+        predictor.predict_batch([requests[0], MotionRequest(context, [[-9, 0, 1, 1]], POINTS)])
+
+
+def test_requests_that_are_alike_run_together(predictor, context, monkeypatch):
+    rows = []
+    whole = predictor.model.predict_parallel
+
+    def counted(poke_pos, *arguments):
+        rows.append(len(poke_pos))
+        return whole(poke_pos, *arguments)
+
+    monkeypatch.setattr(predictor.model, "predict_parallel", counted)
+    predictor.predict_batch([MotionRequest(context, POKES + i, POINTS) for i in range(5)])
+    assert rows == [5]
+
+
+def test_images_embedded_together_are_as_if_alone(predictor, image):
+    images = [image, image[:300], np.zeros((50, 60, 3), np.uint8)]
+    contexts = predictor.embed_batch(images)
+    for context, one in zip(contexts, images, strict=True):
+        alone = predictor.embed(one)
+        assert (context.width, context.height) == (one.shape[1], one.shape[0])
+        assert context.nbytes == alone.nbytes
+        means = [predictor.predict(c, [[9, 9, 5, 5]], [[20, 20]]).mean for c in (context, alone)]
+        torch.testing.assert_close(*means, atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match=r"images\[1\]: the image is float64"):
+        predictor.embed_batch([image, np.zeros((4, 4, 3))])
+
+
+def test_a_context_knows_its_memory(predictor, context):
+    cells, depth, width = 4 * 4, TINY.depth, TINY.width
+    keys_values = 2 * depth * cells * width
+    features = 384 * cells
+    gains = depth * 3 * 2 * width
+    assert predictor.embed(np.zeros((9, 9, 3), np.uint8)).nbytes == 4 * (
+        keys_values + features + gains
+    )
+
+
+def test_gradients_reach_the_pokes(predictor, context):
+    pokes = torch.tensor(POKES, requires_grad=True)
+
+    def error(pokes):
+        mixture = predictor.predict(context, pokes, POINTS)
+        return mixture.expected_distance(torch.tensor([[10.0, 5.0]])).sum()
+
+    (gradient,) = torch.autograd.grad(error(pokes), pokes)
+    for index in np.ndindex(*POKES.shape):
+        step = np.zeros_like(POKES)
+        step[index] = 0.05
+        up, down = error(POKES + step), error(POKES - step)
+        assert not up.requires_grad
+        assert gradient[index].item() == pytest.approx(
+            ((up - down) / 0.1).item(), rel=0.05, abs=2e-3
+        )
+
+
+def test_gradients_are_recorded_only_where_they_are_wanted(predictor, context):
+    pokes = torch.tensor(POKES, requires_grad=True)
+    (together,) = predictor.predict_batch([MotionRequest(context, pokes, POINTS)])
+    assert together.locs.requires_grad
+    with torch.no_grad():
+        assert not predictor.predict(context, pokes, POINTS).locs.requires_grad
+    assert not predictor.predict(context, pokes.detach(), POINTS).locs.requires_grad
+    evaluation = predictor.evaluate(context, [pokes], POINTS, np.zeros_like(POINTS), 5.0)
+    assert isinstance(evaluation.probability, np.ndarray)
+    # What was computed without them may be used beside what has them.
+    (together.locs * predictor.predict(context, POKES, POINTS).locs).sum().backward()
+    assert pokes.grad is not None and pokes.grad.isfinite().all()
+    predictor.model.zero_grad(set_to_none=True)
 
 
 def test_info_states_the_model(predictor, model):
@@ -210,14 +227,6 @@ def test_info_states_the_model(predictor, model):
     assert (info.horizon, info.components, info.view_size, info.license) == (0.5, 4, 56, "MIT")
     assert info.dtype == "float32"
     assert info.parameters == sum(p.numel() for p in model.parameters())
-
-
-def test_the_library_knows_no_ros():
-    code = (
-        "import sys, fpt_ros.inference.predictor; "
-        "sys.exit(any(name.split('.')[0] in ('rclpy', 'rosbags') for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_compiled_encoder_gives_the_same(tmp_path, image):

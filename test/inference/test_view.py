@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fpt_ros.inference.view import FITS, View, check_points, check_pokes, grid_points
 from fpt_ros.model.image_embedder import central_square, resize
@@ -52,13 +54,57 @@ def test_a_mark_in_the_image_is_where_the_map_says(fit, size):
         assert (weight * rows).sum() == pytest.approx(v * 256 - 0.5, abs=1.0)
 
 
-@pytest.mark.parametrize("size", [(640, 480), (480, 641), (77, 50)])
+@pytest.mark.parametrize("size", [(640, 480), (480, 641), (77, 50), (60, 56), (1280, 1280)])
 def test_crop_is_what_the_model_was_trained_on(size):
     width, height = size
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
     square = View(width, height).square(torch.from_numpy(image), 56)
     images = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1
-    torch.testing.assert_close(square, resize(central_square(images), 56))
+    torch.testing.assert_close(square, resize(central_square(images), 56), atol=1e-6, rtol=0)
+
+
+def in_float(view, image, size):
+    """The view resized in float32, whatever it costs."""
+    left, top = view.corner
+    width, height = view.sides
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1
+    if view.fit == "crop":
+        pixels = pixels[..., top : top + height, left : left + width]
+    if view.fit == "pad":
+        right, bottom = left + width - view.width, top + height - view.height
+        pixels = F.pad(pixels, (-left, right, -top, bottom))
+    return F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [(2048, 300), (1300, 1310), (2000, 1500)])
+def test_large_pictures_are_resized_to_within_half_a_grey_level(fit, size):
+    width, height = size
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    image[height // 3 : height // 2] = rng.integers(0, 2, (1, width, 3)) * 255  # sharp edges
+    view = View(width, height, fit)
+    square, exact = view.square(torch.from_numpy(image), 64), in_float(view, image, 64)
+    levels = ((square - exact).abs() * 127.5).numpy()
+    assert levels.max() <= 0.51
+    assert levels.mean() <= 0.2
+    assert square.abs().max() <= 1
+
+
+def test_a_4k_picture_is_never_converted_whole():
+    class LargestFloat(TorchDispatchMode):
+        largest = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if result.dtype == torch.float32:
+                self.largest = max(self.largest, result.numel())
+            return result
+
+    image = torch.zeros(2160, 3840, 3, dtype=torch.uint8)
+    with LargestFloat() as mode:
+        View(3840, 2160).square(image, 224)
+    assert mode.largest == 3 * 2160 * 224
 
 
 def test_grid_points_are_cell_centres_row_by_row():

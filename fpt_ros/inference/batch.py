@@ -1,0 +1,114 @@
+"""Several requests in one batch: those that are alike run through the model together."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fpt_ros.inference.blocks import fields_of, in_blocks
+from fpt_ros.inference.context import ImageContext
+from fpt_ros.inference.inputs import checked_points, checked_pokes, pokes_to_unit
+from fpt_ros.inference.transfer import to_cpu, to_device
+from fpt_ros.model import FlowPokeTransformer, MotionMixture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float64
+    from numpy.typing import ArrayLike
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionRequest:
+    """How points of an image move, given pokes; all in its pixels."""
+
+    context: ImageContext
+    pokes: ArrayLike | Tensor
+    """[p, 4]: x, y, dx, dy."""
+    points: ArrayLike | Tensor
+    """[n, 2]."""
+    camera_moving: bool = False
+
+    def in_units(self) -> tuple[Float64[Tensor, "p 4"], Float64[Tensor, "n 2"]]:
+        """Different pokes, and points, in the model's units.
+
+        Raises:
+            ValueError: as `Predictor.predict`.
+        """
+        view = self.context.view
+        pokes, points = checked_pokes(self.pokes, view), checked_points(self.points, view)
+        return pokes_to_unit(pokes, view), view.to_unit(points)
+
+
+def predict_together(
+    model: FlowPokeTransformer,
+    requests: Sequence[MotionRequest],
+    inputs: Sequence[tuple[Float64[Tensor, "p 4"], Float64[Tensor, "n 2"]]],
+) -> list[MotionMixture]:
+    """The answers on the CPU, as `Predictor.predict_batch` gives them.
+
+    Requests on one image with as many pokes and as many points are rows of one batch. There is one
+    copy to the device and one wait for it, however many requests there are.
+
+    Args:
+        inputs: what `in_units` gives for each request.
+    """
+    on_device = to_device([tensor for pair in inputs for tensor in pair], model.device)
+    groups: dict[tuple[int, bool, int, int], list[int]] = {}
+    for i, (request, (pokes, points)) in enumerate(zip(requests, inputs, strict=True)):
+        key = (id(request.context), request.camera_moving, len(pokes), len(points))
+        groups.setdefault(key, []).append(i)
+    fields: list[Tensor] = []
+    with torch.set_grad_enabled(
+        torch.is_grad_enabled() and any(t.requires_grad for t in on_device)
+    ):
+        for members in groups.values():
+            rows, at = (torch.stack([on_device[2 * i + j] for i in members]) for j in (0, 1))
+            one = requests[members[0]]
+            fields += fields_of(ask_in_blocks(model, one.context, rows, at, one.camera_moving))
+    copied = iter(to_cpu(fields))
+    answers: dict[int, MotionMixture] = {}
+    for members in groups.values():
+        together = MotionMixture(next(copied), next(copied), next(copied))
+        answers |= {i: together[place] for place, i in enumerate(members)}
+    return [answers[i] for i in range(len(requests))]
+
+
+def ask_in_blocks(
+    model: FlowPokeTransformer,
+    context: ImageContext,
+    pokes: Float64[Tensor, "b p 4"],
+    points: Float64[Tensor, "b n 2"],
+    camera_moving: bool,
+) -> MotionMixture:
+    """As `ask_in_units`, for any number of rows and points."""
+
+    def some(rows: slice, part: slice) -> MotionMixture:
+        return ask_in_units(model, context, pokes[rows], points[rows, part], camera_moving)
+
+    return in_blocks(some, len(pokes), pokes.shape[1], points.shape[1])
+
+
+def ask_in_units(
+    model: FlowPokeTransformer,
+    context: ImageContext,
+    pokes: Float64[Tensor, "b p 4"],
+    points: Float64[Tensor, "#b n 2"],
+    camera_moving: bool,
+) -> MotionMixture:
+    """Mixtures [b, n] in pixels, from inputs in the model's units; all on its device."""
+    pokes, points = pokes.float(), points.float().expand(len(pokes), -1, -1)
+    if not points.shape[1]:
+        return _empty_mixture(len(pokes), model.config.components)
+    pos, flow = pokes[..., :2], pokes[..., 2:]
+    mixture = model.predict_parallel(pos, flow, points, not camera_moving, context.embedded)
+    return mixture.scaled(context.unit)
+
+
+def _empty_mixture(rows: int, components: int) -> MotionMixture:
+    shape = (rows, 0, components)
+    empty = [torch.zeros(*shape, *rest, dtype=torch.float64) for rest in ((), (2,), (2, 2))]
+    return MotionMixture(*empty)
