@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig, build_model
 
 TINY = ModelConfig("dinov2_vits14", image_size=56, width=128, depth=2, horizon=0.5, license="MIT")
-GUESSING = ModelConfig("efficientnet_lite0", image_size=64, width=64, depth=1, modes=2)
+GUESSING = SmallModelConfig(image_size=64, width=64, depth=1, modes=2)
 POKES = np.array([[300.0, 200.0, 20.0, -10.0], [350.0, 120.0, 5.0, 30.0]])
 POINTS = np.array([[310.0, 210.0], [100.0, 100.0], [320.0, 240.0]])
 
@@ -17,7 +17,7 @@ POINTS = np.array([[310.0, 210.0], [100.0, 100.0], [320.0, 240.0]])
 def random_model(config: ModelConfig) -> FlowPokeTransformer:
     """With no weight zero, so that every input matters."""
     torch.manual_seed(0)
-    model = FlowPokeTransformer(config)
+    model = build_model(config)
     with torch.no_grad():
         for parameter in model.parameters():
             fan_in = parameter.shape[-1] if parameter.ndim else 1
