@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LOG_2PI = math.log(2 * math.pi)
-_RINGS = (4, 6, 8, 8, 8, 8, 6)  # nodes on each, from within
+FEW_RINGS = (4, 6, 8, 8, 8, 8, 6)
+"""Nodes on each ring around a component's mean, from within."""
+MANY_RINGS = (24,) * 16
 _REACH = 4.5  # standard deviations
 
 
@@ -54,26 +56,33 @@ class LogDensity:
         u = (x - self.x) * self.inverses[0]
         v = torch.addcmul(y - self.y, self.below, u, value=-1) * self.inverses[1]
         component = torch.addcmul(self.log_weight, u, u, value=-0.5)
-        return torch.addcmul(component, v, v, value=-0.5).logsumexp(0)
+        component = torch.addcmul(component, v, v, value=-0.5)
+        # As logsumexp, in fewer passes: no component is infinitely unlikely everywhere.
+        highest = component.detach().amax(0)
+        return (component - highest).exp().sum(0).log() + highest
 
 
 def expected_log_ratio(
-    weights: Float[Tensor, "*points k"], density: LogDensity, other: LogDensity | None
+    weights: Float[Tensor, "*points k"],
+    rings: tuple[int, ...],
+    density: LogDensity,
+    other: LogDensity | None = None,
 ) -> Float[Tensor, "*points"]:
     """Expectation of log(density / other), or of log(density), under the first density.
 
     Args:
         weights: of the first density's components.
+        rings: of nodes, see `FEW_RINGS`.
         density: with 1 dimension more than the mixtures have, as has the other: the nodes'.
     """
-    nodes, node_weights = _normal_nodes(weights.device)
+    nodes, node_weights = _normal_nodes(rings, weights.device)
     expected = []
     for k in range(density.components):
 
         def log_ratio(node: Tensor, k: int = k) -> Tensor:
             u, v = node.unbind(1)
-            x = torch.addcmul(density.x[k], density.first[k], u)
-            y = torch.addcmul(density.y[k] + density.below[k] * u, density.second[k], v)
+            x = density.x[k] + density.first[k] * u
+            y = density.y[k] + density.below[k] * u + density.second[k] * v
             return density(x, y) if other is None else density(x, y) - other(x, y)
 
         shape = weights.shape[:-1]
@@ -82,21 +91,23 @@ def expected_log_ratio(
 
 
 @cache
-def _normal_nodes(device: torch.device) -> tuple[Float[Tensor, "nodes 2"], Float[Tensor, "nodes"]]:
+def _normal_nodes(
+    rings: tuple[int, ...], device: torch.device
+) -> tuple[Float[Tensor, "nodes 2"], Float[Tensor, "nodes"]]:
     """Points and weights whose weighted sum is an expectation under the standard normal.
 
     On rings rather than a grid, which lie closer near the middle: the log density of a mixture
     changes quickly where a narrow component lies inside a wide one. Exact for polynomials of second
     degree, so for the entropy and the divergence of single normals.
     """
-    z, weight = np.polynomial.legendre.leggauss(len(_RINGS))
+    z, weight = np.polynomial.legendre.leggauss(len(rings))
     z = math.asinh(_REACH) / 2 * (z + 1)
     radius = np.sinh(z)
     weight = weight * np.cosh(z) * radius * np.exp(-(radius**2) / 2)
     weight /= weight.sum()
     radius *= math.sqrt(2 / (weight @ radius**2))
     nodes, weights = [], []
-    for ring, count in enumerate(_RINGS):
+    for ring, count in enumerate(rings):
         angle = 2 * math.pi / count * (np.arange(count) + ring % 2 / 2)
         nodes.append(radius[ring] * np.stack([np.cos(angle), np.sin(angle)], -1))
         weights.append(np.full(count, weight[ring] / count))

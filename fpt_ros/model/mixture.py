@@ -10,7 +10,7 @@ import torch
 from einops import einsum, rearrange
 from torch import Tensor
 
-from fpt_ros.model.log_density import LogDensity, expected_log_ratio
+from fpt_ros.model.log_density import FEW_RINGS, MANY_RINGS, LogDensity, expected_log_ratio
 from fpt_ros.model.mean_shift import highest_mode
 from fpt_ros.model.normals import FAR, binormal_cdf, mass_in_disc, mean_length
 
@@ -194,8 +194,12 @@ class MotionMixture:
         return self._average(mean_length(mean, self.scale_tril))
 
     def entropy(self) -> Float[Tensor, "*points"]:
-        """Differential entropy, nats (of a density in 1 / unit^2), as exact as `kl_divergence`."""
-        return -expected_log_ratio(self.weights, self._log_density(1), None)
+        """Differential entropy, nats (of a density in 1 / unit^2).
+
+        By quadrature: exact for a single normal; for mixtures of overlapping normals of unlike
+        shapes its error is 5e-5 at the median, 2e-3 at most of 200 tried.
+        """
+        return -expected_log_ratio(self.weights, MANY_RINGS, self._log_density(1))
 
     def kl_divergence(
         self,
@@ -216,7 +220,7 @@ class MotionMixture:
         if samples is None:
             more = 1 + len(self.shape) - len(other.shape)
             densities = self._log_density(1), other._log_density(more)
-            return expected_log_ratio(self.weights, *densities)
+            return expected_log_ratio(self.weights, FEW_RINGS, *densities)
         flow = self.sample(samples, generator)
         return (self.log_prob(flow) - other.log_prob(flow)).mean(0)
 

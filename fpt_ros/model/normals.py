@@ -53,7 +53,7 @@ def mass_in_disc(
 
     def chord(node: Tensor) -> Tensor:
         even, more_for_whole = node.unbind(1)
-        t = torch.addcmul(torch.addcmul(middle, half, even), half_whole, more_for_whole)
+        t = middle + half * even + half_whole * more_for_whole
         cos, x = t.cos(), torch.addcmul(-x0, a, t.sin())
         length, centre = b * cos, torch.addcmul(y0, slope, x)
         mass = torch.erf(length - centre) + torch.erf(length + centre)
@@ -130,13 +130,13 @@ def mean_length(
     trace, det = first**2 + below**2 + second**2, (first * second) ** 2
     square = x**2 + y**2
     across = (second * x) ** 2 + (first * y - below * x) ** 2  # mean by the adjugate covariance
-    one = torch.ones_like(trace)
+    double_trace = 2 * trace
     rate, weight, constant, linear, quadratic = _sqrt_as_exponentials(scale.device)
 
     def sharpness(rate: Tensor) -> Tensor:
-        root = torch.rsqrt(torch.addcmul(torch.addcmul(one, rate, 2 * trace), rate * rate, 4 * det))
-        exponent = torch.addcmul(rate * square, rate * rate, 2 * across)
-        return torch.exp(-exponent * (root * root)) * root
+        inverse = ((double_trace + (4 * rate) * det) * rate + 1).reciprocal()
+        exponent = (square + (2 * rate) * across) * rate
+        return torch.exp(-exponent * inverse) * inverse.sqrt()
 
     sharp = weighted_sum(sharpness, rate, weight, scale.shape)
     # The first two moments of |d|^2.
