@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fpt_ros.inference.blocks import fields_of, in_blocks
+from fpt_ros.inference.blocks import empty_mixture, join_blocks, predict_blocks
 from fpt_ros.inference.context import ImageContext
 from fpt_ros.inference.inputs import checked_points, checked_pokes, pokes_to_unit
 from fpt_ros.inference.transfer import to_cpu, to_device
@@ -68,47 +68,12 @@ def predict_together(
         for members in groups.values():
             rows, at = (torch.stack([on_device[2 * i + j] for i in members]) for j in (0, 1))
             one = requests[members[0]]
-            fields += fields_of(ask_in_blocks(model, one.context, rows, at, one.camera_moving))
+            found = predict_blocks(model, one.context, rows, at, one.camera_moving)
+            empty = empty_mixture(len(rows), model.config.components)
+            fields += vars(join_blocks(found) if at.shape[1] else empty).values()
     copied = iter(to_cpu(fields))
     answers: dict[int, MotionMixture] = {}
     for members in groups.values():
         together = MotionMixture(next(copied), next(copied), next(copied))
         answers |= {i: together[place] for place, i in enumerate(members)}
     return [answers[i] for i in range(len(requests))]
-
-
-def ask_in_blocks(
-    model: FlowPokeTransformer,
-    context: ImageContext,
-    pokes: Float64[Tensor, "b p 4"],
-    points: Float64[Tensor, "b n 2"],
-    camera_moving: bool,
-) -> MotionMixture:
-    """As `ask_in_units`, for any number of rows and points."""
-
-    def some(rows: slice, part: slice) -> MotionMixture:
-        return ask_in_units(model, context, pokes[rows], points[rows, part], camera_moving)
-
-    return in_blocks(some, len(pokes), pokes.shape[1], points.shape[1])
-
-
-def ask_in_units(
-    model: FlowPokeTransformer,
-    context: ImageContext,
-    pokes: Float64[Tensor, "b p 4"],
-    points: Float64[Tensor, "#b n 2"],
-    camera_moving: bool,
-) -> MotionMixture:
-    """Mixtures [b, n] in pixels, from inputs in the model's units; all on its device."""
-    pokes, points = pokes.float(), points.float().expand(len(pokes), -1, -1)
-    if not points.shape[1]:
-        return _empty_mixture(len(pokes), model.config.components)
-    pos, flow = pokes[..., :2], pokes[..., 2:]
-    mixture = model.predict_parallel(pos, flow, points, not camera_moving, context.embedded)
-    return mixture.scaled(context.unit)
-
-
-def _empty_mixture(rows: int, components: int) -> MotionMixture:
-    shape = (rows, 0, components)
-    empty = [torch.zeros(*shape, *rest, dtype=torch.float64) for rest in ((), (2,), (2, 2))]
-    return MotionMixture(*empty)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fpt_ros.model import MotionMixture
+import torch
+
+from fpt_ros.model import FlowPokeTransformer, MotionMixture
 from fpt_ros.model.mixture import join_mixtures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
+    from jaxtyping import Float64
     from torch import Tensor
+
+    from fpt_ros.inference.context import ImageContext
+
+    Block = tuple[slice, slice, MotionMixture]
+    """Which rows and which points, and their mixtures."""
 
 ROWS_AT_ONCE = 64
 """Sets of pokes that run through the model together."""
@@ -26,27 +34,51 @@ and the guess of the small model grow with them."""
 def blocks(rows: int, pokes: int, points: int) -> Iterator[tuple[slice, slice]]:
     """All pairs of a row (a set of so many pokes) and a point, in blocks of some of each.
 
-    Without points there are blocks, too, that are empty.
+    All points of some rows come one block after the other.
     """
     seen = pokes + 1  # what a query point attends to
     columns = max(1, min(points, POINTS_AT_ONCE, PAIRS_AT_ONCE // seen))
     by_tokens, by_pairs = TOKENS_AT_ONCE // (pokes + columns), PAIRS_AT_ONCE // (columns * seen)
     together = max(1, min(by_tokens, by_pairs, ROWS_AT_ONCE))
     for first in range(0, rows, together):
-        for start in range(0, max(points, 1), columns):
+        for start in range(0, points, columns):
             yield slice(first, first + together), slice(start, start + columns)
 
 
-def in_blocks(
-    ask: Callable[[slice, slice], MotionMixture], rows: int, pokes: int, points: int
-) -> MotionMixture:
-    """The mixtures [rows, points] that `ask` gives for some rows and some points."""
+def predict_blocks(
+    model: FlowPokeTransformer,
+    context: ImageContext,
+    pokes: Float64[Tensor, "b p 4"],
+    points: Float64[Tensor, "#b n 2"],
+    camera_moving: bool,
+) -> Iterator[Block]:
+    """Mixtures in pixels of all points given each row's pokes, block by block.
+
+    Inputs are in the model's units; all lies on its device. Pokes are embedded once for all points.
+    """
+    pos, flow = pokes.float().split(2, -1)
+    query_pos = points.float().expand(len(pokes), -1, -1)
+    for rows, part in blocks(len(pokes), pokes.shape[1], points.shape[1]):
+        queries = query_pos[rows, part]
+        if part.start == 0:
+            cache, mixture = model.poke_and_query(
+                pos[rows], flow[rows], queries, not camera_moving, context.embedded
+            )
+        else:
+            mixture = model.query(queries, cache, context.embedded)
+        yield rows, part, mixture.scaled(context.unit)
+
+
+def join_blocks(blocks: Iterable[Block]) -> MotionMixture:
+    """The mixtures [rows, points] of all blocks, at least one."""
     by_rows: dict[int, list[MotionMixture]] = {}
-    for some, part in blocks(rows, pokes, points):
-        by_rows.setdefault(some.start, []).append(ask(some, part))
-    return join_mixtures([join_mixtures(parts, 1) for parts in by_rows.values()], 0)
+    for rows, _, mixture in blocks:
+        by_rows.setdefault(rows.start, []).append(mixture)
+    return join_mixtures([join_mixtures(parts, 1) for parts in by_rows.values()])
 
 
-def fields_of(mixture: MotionMixture) -> tuple[Tensor, Tensor, Tensor]:
-    """The tensors of which a mixture consists."""
-    return mixture.logits, mixture.locs, mixture.scale_tril
+def empty_mixture(rows: int, components: int) -> MotionMixture:
+    """The answer to rows without points."""
+    shape = (rows, 0, components)
+    empty = [torch.zeros(*shape, *rest, dtype=torch.float64) for rest in ((), (2,), (2, 2))]
+    return MotionMixture(*empty)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fpt_ros.inference.blocks import blocks, fields_of
 from fpt_ros.inference.transfer import to_cpu, to_device
 from fpt_ros.model import MotionMixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jaxtyping import Float, Float32, Float64
+    from jaxtyping import Float32, Float64
     from torch import Tensor
 
+    from fpt_ros.inference.blocks import Block
     from fpt_ros.inference.steps import Steps
 
 
@@ -46,7 +46,7 @@ class PokeEvaluation:
 
 @torch.no_grad()
 def evaluation_steps(
-    ask: Callable[[Float64[Tensor, "b p 4"], Float64[Tensor, "c 2"]], MotionMixture],
+    ask: Callable[[Float64[Tensor, "b p 4"], Float64[Tensor, "n 2"]], Iterator[Block]],
     sets: list[Float64[Tensor, "p 4"]],
     points: Float64[Tensor, "n 2"],
     goals: Float64[Tensor, "n 2"],
@@ -60,8 +60,8 @@ def evaluation_steps(
     in between.
 
     Args:
-        ask: the mixtures [b, c] in pixels of c points given each of b sets of p pokes; it takes
-            and gives tensors on the device.
+        ask: the mixtures in pixels of the points given each of b sets of p pokes, as
+            `predict_blocks` gives them; it takes and gives tensors on the device.
         sets: the pokes of each of the M candidates, as `ask` takes them, on the CPU.
         points: likewise.
         goals: pixels.
@@ -75,8 +75,7 @@ def evaluation_steps(
     pokes, points, goals = to_device([torch.cat([sets[i] for i in order]), points, goals], device)
     metrics = torch.empty(3, len(sets), len(points), device=device)
     motions = None
-    for alike, at, part in _blocks([len(sets[i]) for i in order], pokes, len(points)):
-        mixture = ask(alike, points[part])
+    for at, part, mixture in _all_blocks(ask, [len(sets[i]) for i in order], pokes, points):
         metrics[0, at, part] = mixture.log_prob(goals[part]).float()
         metrics[1, at, part] = mixture.probability_within(goals[part], tolerance).float()
         metrics[2, at, part] = mixture.expected_distance(goals[part]).float()
@@ -84,7 +83,7 @@ def evaluation_steps(
             motions = _room_for(mixture, len(sets), len(points)) if motions is None else motions
             _put(motions, mixture, at, part)
         yield
-    found, *fields = to_cpu([metrics, *(fields_of(motions) if motions else ())])
+    found, *fields = to_cpu([metrics, *(_fields(motions) if motions else ())])
     place = torch.tensor(order).argsort()  # of each candidate among the sorted ones
     log_likelihood, probability, error = (metric[place].numpy() for metric in found)
     each = [MotionMixture(*fields)[int(i)] for i in place] if fields else []
@@ -99,17 +98,20 @@ def _check(
 ) -> None:
     if not sets or not len(points):
         raise ValueError(f"{len(sets)} candidates and {len(points)} points: at least 1 of each")
-    if goals.shape != points.shape or not goals.isfinite().all():
+    if goals.shape != points.shape or not np.isfinite(goals.detach().numpy()).all():
         allowed = f"must be {tuple(points.shape)}, all finite"
         raise ValueError(f"goals have shape {tuple(goals.shape)}: {allowed}")
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise ValueError(f"tolerance is {tolerance}: must be finite and at least 0")
 
 
-def _blocks(
-    sizes: list[int], pokes: Float64[Tensor, "all 4"], points: int
-) -> Iterator[tuple[Float[Tensor, "b p 4"], slice, slice]]:
-    """Sets of as many pokes, which candidates these are, and some points.
+def _all_blocks(
+    ask: Callable[[Float64[Tensor, "b p 4"], Float64[Tensor, "n 2"]], Iterator[Block]],
+    sizes: list[int],
+    pokes: Float64[Tensor, "all 4"],
+    points: Float64[Tensor, "n 2"],
+) -> Iterator[Block]:
+    """The blocks of all candidates: those with as many pokes are asked together.
 
     Args:
         sizes: how many pokes each candidate has, ascending.
@@ -119,17 +121,21 @@ def _blocks(
     for size, alike in itertools.groupby(sizes):
         count = len(list(alike))
         sets = pokes[start : start + count * size].view(count, size, 4)
-        for some, part in blocks(count, size, points):
-            yield sets[some], slice(first + some.start, first + min(some.stop, count)), part
+        for rows, part, mixture in ask(sets, points):
+            yield slice(first + rows.start, first + min(rows.stop, count)), part, mixture
         first, start = first + count, start + count * size
 
 
 def _room_for(mixture: MotionMixture, candidates: int, points: int) -> MotionMixture:
     """Uninitialised mixtures [candidates, points] of the same kind."""
     shape = (candidates, points)
-    return MotionMixture(*(f.new_empty(*shape, *f.shape[2:]) for f in fields_of(mixture)))
+    return MotionMixture(*(f.new_empty(*shape, *f.shape[2:]) for f in _fields(mixture)))
 
 
 def _put(all_: MotionMixture, some: MotionMixture, at: slice, part: slice) -> None:
-    for whole, piece in zip(fields_of(all_), fields_of(some), strict=True):
+    for whole, piece in zip(_fields(all_), _fields(some), strict=True):
         whole[at, part] = piece
+
+
+def _fields(mixture: MotionMixture) -> tuple[Tensor, Tensor, Tensor]:
+    return mixture.logits, mixture.locs, mixture.scale_tril

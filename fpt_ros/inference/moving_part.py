@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from fpt_ros.inference.moving import MOVING
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def divergence(poked: MotionMixture, unpoked: MotionMixture) -> Float[Tensor, "*
 def moving_probability(poked: MotionMixture, side: float) -> Float[Tensor, "*points"]:
     """Probability of a motion that training would call one; `side` is the view's, in the mixture's
     unit."""
-    return 1 - poked.probability_within(torch.zeros(2), MOVING * side)
+    return 1 - poked.probability_within(poked.locs.new_zeros(2), MOVING * side)
 
 
 def moving_part(

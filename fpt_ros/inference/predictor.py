@@ -13,12 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpt_ros.inference.batch import (
-    MotionRequest,
-    ask_in_blocks,
-    ask_in_units,
-    predict_together,
-)
+from fpt_ros.inference.batch import MotionRequest, predict_together
+from fpt_ros.inference.blocks import join_blocks, predict_blocks
 from fpt_ros.inference.context import ImageContext
 from fpt_ros.inference.embedding import checked_image, embed_images
 from fpt_ros.inference.evaluation import PokeEvaluation, evaluation_steps
@@ -35,6 +31,8 @@ from fpt_ros.model import FlowPokeTransformer, MotionMixture, load_checkpoint
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, UInt8
     from numpy.typing import ArrayLike
+
+    from fpt_ros.inference.blocks import Block
 
 IMAGES_AT_ONCE = 8
 """That run through the encoder together."""
@@ -205,8 +203,8 @@ class Predictor:
             with _named(f"candidates[{i}]."):
                 sets.append(pokes_to_unit(checked_pokes(pokes, view), view))
 
-        def ask(pokes: Tensor, points: Tensor) -> MotionMixture:
-            return ask_in_units(self.model, context, pokes, points[None], camera_moving)
+        def ask(pokes: Tensor, points: Tensor) -> Iterator[Block]:
+            return predict_blocks(self.model, context, pokes, points[None], camera_moving)
 
         wanted = as_rows(goals, 2)
         device = self.model.device
@@ -293,7 +291,7 @@ class Predictor:
         def motion(pokes: Tensor, points: Float64[np.ndarray, "n 2"]) -> MotionMixture:
             inputs = to_device([pokes, view.to_unit(torch.from_numpy(points))], device)
             sets, at = (tensor[None] for tensor in inputs)
-            return ask_in_blocks(self.model, context, sets, at, camera_moving)[0]
+            return join_blocks(predict_blocks(self.model, context, sets, at, camera_moving))[0]
 
         poked, unpoked = partial(motion, given), partial(motion, given[:0])
         return segmentation_steps(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import POINTS, POKES, LargestTensor, random_points, random_pokes
+from tiny import POINTS, POKES, LargestTensor, RefuseToWait, random_points, random_pokes
 
 
 def test_evaluate_equals_single_predictions(predictor, context):
@@ -67,6 +67,20 @@ def test_candidates_of_any_numbers_of_pokes_keep_their_places(guessing, image, m
         torch.testing.assert_close(motion.mean, alone.mean, atol=1e-3, rtol=0)
         exact = alone.expected_distance(torch.from_numpy(goals))
         np.testing.assert_allclose(error, exact, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["predictor", "guessing"])
+def test_no_step_looks_at_a_value(name, image, request):
+    """On a GPU, the host would wait there for all that it has asked for so far."""
+    predictor = request.getfixturevalue(name)
+    context = predictor.embed(image)
+    goals = np.zeros_like(POINTS)
+    steps = predictor.evaluate_steps(context, [POKES, POKES[:1], []], POINTS, goals, 5.0)
+    with RefuseToWait():
+        for _ in range(3):
+            next(steps)
+    with pytest.raises(StopIteration):
+        next(steps)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -44,7 +44,7 @@ def test_stretch_scales_each_axis_by_its_own_side(model, image):
             torch.from_numpy(POKES[None, :, 2:] / sides.numpy()).float(),
             torch.from_numpy((POINTS[None] + 0.5) / sides.numpy()).float(),
             True,
-            context.embedded,
+            model.embed_image(context.view.square(torch.from_numpy(image), 56)),
         )[0]
     torch.testing.assert_close(mixture.mean, units.mean * sides, atol=2e-3, rtol=0)
     both = sides[:, None] * sides
@@ -153,15 +153,26 @@ def test_requests_in_one_batch_are_answered_as_if_alone(predictor, context, imag
         predictor.predict_batch([requests[0], MotionRequest(context, [[-9, 0, 1, 1]], POINTS)])
 
 
+def test_pokes_are_embedded_once_for_all_points(predictor, context, monkeypatch):
+    calls = []
+    for name in ("poke_and_query", "query"):
+        whole = getattr(predictor.model, name)
+        monkeypatch.setattr(
+            predictor.model, name, lambda *a, n=name, f=whole: calls.append(n) or f(*a)
+        )
+    predictor.predict(context, POKES, random_points(2500))
+    assert calls == ["poke_and_query", "query", "query"]
+
+
 def test_requests_that_are_alike_run_together(predictor, context, monkeypatch):
     rows = []
-    whole = predictor.model.predict_parallel
+    whole = predictor.model.poke_and_query
 
     def counted(poke_pos, *arguments):
         rows.append(len(poke_pos))
         return whole(poke_pos, *arguments)
 
-    monkeypatch.setattr(predictor.model, "predict_parallel", counted)
+    monkeypatch.setattr(predictor.model, "poke_and_query", counted)
     predictor.predict_batch([MotionRequest(context, POKES + i, POINTS) for i in range(5)])
     assert rows == [5]
 
@@ -219,7 +230,7 @@ def test_gradients_are_recorded_only_where_they_are_wanted(predictor, context):
     # What was computed without them may be used beside what has them.
     (together.locs * predictor.predict(context, POKES, POINTS).locs).sum().backward()
     assert pokes.grad is not None and pokes.grad.isfinite().all()
-    predictor.model.zero_grad(set_to_none=True)
+    assert all(parameter.grad is None for parameter in predictor.model.parameters())
 
 
 def test_info_states_the_model(predictor, model):

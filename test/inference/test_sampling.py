@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tiny import POINTS, POKES, LargestTensor, random_points, random_pokes
+from tiny import POINTS, POKES, LargestTensor, RefuseToWait, random_points, random_pokes
 
 from fpt_ros.inference.sampling import sampling_steps
 from fpt_ros.inference.steps import finish
@@ -83,3 +83,13 @@ def test_all_numbers_are_drawn_beforehand(predictor, context, monkeypatch):
     for name in ("rand", "randn", "randperm"):
         monkeypatch.setattr(torch, name, refused)
     assert len(list(steps)) == len(POINTS) - 1
+
+
+@pytest.mark.parametrize("name", ["predictor", "guessing"])
+def test_no_step_looks_at_a_value(name, image, request):
+    predictor = request.getfixturevalue(name)
+    context = predictor.embed(image)
+    steps = predictor.sample_steps(context, POKES, POINTS, 4, seed=0)
+    with RefuseToWait():
+        for _ in POINTS:
+            next(steps)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import POKES
+from tiny import POKES, RefuseToWait
 
 from fpt_ros.inference.moving import MOVING
 from fpt_ros.inference.segmentation import MOST_POINTS, _interpolate, grid_lines
@@ -78,13 +78,13 @@ def test_interpolation_is_linear_between_lines_and_constant_beyond():
 def asked(predictor, monkeypatch):
     """For each call of the model, its pokes and its points."""
     calls = []
-    whole = predictor.model.predict_parallel
+    whole = predictor.model.poke_and_query
 
     def counted(poke_pos, poke_flow, query_pos, *arguments):
         calls.append((poke_pos.shape[1], query_pos.shape[1]))
         return whole(poke_pos, poke_flow, query_pos, *arguments)
 
-    monkeypatch.setattr(predictor.model, "predict_parallel", counted)
+    monkeypatch.setattr(predictor.model, "poke_and_query", counted)
     return calls
 
 
@@ -121,3 +121,11 @@ def test_the_field_without_pokes_is_asked_once_for_each_way_of_the_camera(predic
     del asked[:]
     predictor.segment(context, POKES, max_points=64)  # another grid
     assert [pokes for pokes, _ in asked] == [0, 2]
+
+
+def test_no_step_but_the_last_looks_at_a_value(predictor, image):
+    context = predictor.embed(image)
+    steps = predictor.segment_steps(context, POKES, max_points=2000)
+    with RefuseToWait():
+        for _ in range(4):  # two blocks without pokes, two with
+            next(steps)

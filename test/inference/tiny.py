@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig, build_model
+from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.model.build import build_model
+from fpt_ros.model.small.config import SmallModelConfig
 
 TINY = ModelConfig("dinov2_vits14", image_size=56, width=128, depth=2, horizon=0.5, license="MIT")
-GUESSING = SmallModelConfig(image_size=64, width=64, depth=1, modes=2)
+GUESSING = SmallModelConfig("efficientnet_lite0", image_size=64, width=64, depth=1, modes=2)
 POKES = np.array([[300.0, 200.0, 20.0, -10.0], [350.0, 120.0, 5.0, 30.0]])
 POINTS = np.array([[310.0, 210.0], [100.0, 100.0], [320.0, 240.0]])
 
@@ -46,3 +48,17 @@ class LargestTensor(TorchDispatchMode):
             if isinstance(part, torch.Tensor) and not func.is_view:
                 self.numel = max(self.numel, part.numel())
         return result
+
+
+class RefuseToWait(TorchDispatchMode):
+    """Fails where an operation would make the host wait for a device, even if there is none."""
+
+    WAITING = frozenset(
+        {"item", "_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal"}
+    )
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in self.WAITING:
+            raise AssertionError(f"{name} waits for the device")
+        return func(*args, **(kwargs or {}))
