@@ -223,9 +223,13 @@ from fpt_ros.model import load_checkpoint
 def memory(kind):
     lines = open("/proc/self/status")
     return next(int(line.split()[1]) for line in lines if line.startswith(kind)) * 1024
-before, modules = memory("VmRSS"), len(sys.modules)
+def mapped_copies():  # whole, also those parts that have not been looked at
+    ranges = [line.split()[0].split("-") for line in open("/proc/self/maps") if "memfd:" in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in ranges)
+before, own, modules = memory("VmRSS"), memory("RssAnon"), len(sys.modules)
 model = load_checkpoint(sys.argv[1], "cpu", sys.argv[2])
-print(memory("VmHWM") - before, memory("VmRSS") - before, len(sys.modules) - modules)
+kept = memory("RssAnon") - own + mapped_copies()
+print(memory("VmHWM") - before, kept, len(sys.modules) - modules)
 """
 
 
