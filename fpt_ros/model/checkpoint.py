@@ -72,7 +72,10 @@ def load_checkpoint(
     told = {"image_size": image_size, "horizon": horizon, "license": license}
     with owned_copy(path) as (copy, sha256), _naming(path):
         config, state = _read(path, copy, {k: v for k, v in told.items() if v is not None})
-        config = dataclasses.replace(config, license=origin_license or config.license)
+        if origin_license:
+            if license not in (None, origin_license):
+                raise ValueError(f"license is {license!r}: its repository has {origin_license!r}")
+            config = dataclasses.replace(config, license=origin_license)
         with _WithoutValues():
             model = build_model(config)
         _check_entries(state, model.state_dict())
@@ -168,7 +171,7 @@ def _naming(path: Path) -> Iterator[None]:
     """What is wrong with the content becomes a CheckpointError that names the file."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 

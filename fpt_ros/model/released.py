@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,11 +19,15 @@ _STATE_KEYS = ("model", "state_dict")
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
 """Put before every name by DistributedDataParallel, torch.compile and PyTorch Lightning."""
 
+_MAPPED_IN_VAIN = 10_000_000
+"""Bytes of other things in a file, from which on weights are copied out of it."""
+
 
 def read_released(name: str) -> dict[str, Tensor]:
     """The state dict of a `.pt` file: alone, or under `model` or `state_dict`.
 
-    Nothing in the file is executed. The tensors are mapped from it.
+    Nothing in the file is executed. The tensors are mapped from it, unless it holds much else, an
+    optimizer's state say, which would stay in memory with them.
 
     Raises:
         ValueError: a damaged file, one with more than tensors in it, or one without a state dict.
@@ -48,6 +53,14 @@ def read_released(name: str) -> dict[str, Tensor]:
     for entry, value in state.items():
         if not isinstance(entry, str) or not isinstance(value, Tensor):
             raise ValueError(f"entry {entry!r} is a {type(value).__name__}, no tensor")
+    if "recipe" in content:
+        raise ValueError(
+            "it is what fpt-train goes on from, with settings that a .pt cannot state: take the "
+            "model.safetensors beside it"
+        )
+    others = Path(name).stat().st_size - sum(value.nbytes for value in state.values())
+    if mapped and others > _MAPPED_IN_VAIN:
+        return {entry: value.clone() for entry, value in state.items()}
     return dict(state)
 
 

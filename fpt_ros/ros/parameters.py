@@ -46,7 +46,7 @@ class Settings:
         "embedded",
         RECONFIGURE,
         "Weights of the model: embedded (shipped with the package), "
-        "hub:OWNER/NAME[@REVISION]/FILE, or the path of a .safetensors or .pt file",
+        "hub:OWNER/NAME[@REVISION]/FILE, or the path of a .safetensors, .pt or .pth file",
     )
     allow_download: bool = _parameter(
         False,

@@ -40,8 +40,6 @@ def start_from_checkpoint(
         ValueError: an image size that its encoder cannot take.
     """
     model = load_checkpoint(source, "cpu", "float32", allow_download)
-    if model.provenance is not None:
-        model.config = replace(model.config, license=model.provenance.license)
     if image_size in (None, model.config.image_size):
         return model
     return at_image_size(model, image_size)

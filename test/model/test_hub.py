@@ -23,6 +23,7 @@ from fpt_ros.model import (
     save_checkpoint,
 )
 from fpt_ros.model.hub import HubFile, parse_hub_source
+from fpt_ros.training.starting import start_from_checkpoint
 
 TINY = ModelConfig("dinov2_vits14_reg", width=64, depth=1)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -147,6 +148,10 @@ def test_the_non_commercial_licence_is_said_once_and_stays(released, cache, capl
     save_checkpoint(model, tmp_path / "mine.safetensors")
     again = load_checkpoint(tmp_path / "mine.safetensors", "cpu")
     assert again.config.license == again.provenance.license == "CC-BY-NC-4.0"
+    source = f"hub:CompVis/flow-poke-transformer/{released.name}"
+    assert start_from_checkpoint(source, False, image_size=56).config.license == "CC-BY-NC-4.0"
+    with pytest.raises(CheckpointError, match="license is 'MIT': its repository has 'CC-BY-NC"):
+        load_checkpoint(source, "cpu", license="MIT")
 
 
 @pytest.mark.parametrize(
