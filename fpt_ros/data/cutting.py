@@ -72,13 +72,15 @@ class Recording:
     notes: list[str] = field(default_factory=list)
 
 
-def clip_indices(times: list[float], cut: Cut, breaks: Set[int] = frozenset()) -> list[list[int]]:
+def clip_indices(
+    times: list[float], cut: Cut, breaks: Set[int] = frozenset(), damaged: Set[int] = frozenset()
+) -> list[list[int]]:
     """The frames of each clip, clip after clip without overlap.
 
-    A clip goes across no gap in time, no step back of the clock and no break.
+    A clip goes across no gap in time, no step back of the clock, no break and no damaged frame.
 
     Args:
-        times, breaks: as in `Recording`.
+        times, breaks, damaged: as in `Recording`.
 
     Raises ValueError, saying why, where the source gives no clip.
     """
@@ -91,7 +93,7 @@ def clip_indices(times: list[float], cut: Cut, breaks: Set[int] = frozenset()) -
     if cut.rate and usual * cut.rate > 1.05:
         raise ValueError(f"has {1 / usual:.3g} frames/s: cannot give {cut.rate:g}")
     clips, longest = [], 0
-    for start, end in _stretches(steps, usual, breaks):
+    for start, end in _stretches(steps, usual, breaks, damaged):
         chosen = _chosen(times, start, end, cut)
         longest = max(longest, len(chosen))
         whole = len(chosen) // cut.frames * cut.frames
@@ -136,6 +138,13 @@ def steps_back(times: list[float]) -> list[str]:
     return [*said, f"its clock goes back {more} times more"] if more else said
 
 
+def damaged_runs(times: list[float], damaged: Set[int]) -> list[tuple[float, int]]:
+    """Where damage begins [s], and how many frames it goes on for."""
+    starts = sorted(number for number in damaged if number - 1 not in damaged)
+    ends = sorted(number for number in damaged if number + 1 not in damaged)
+    return [(times[start], end - start + 1) for start, end in zip(starts, ends, strict=True)]
+
+
 def contrast(frames: UInt8[np.ndarray, "t s s 3"]) -> float:
     """Grey values between the darkest and the brightest hundredth of the pixels.
 
@@ -146,10 +155,14 @@ def contrast(frames: UInt8[np.ndarray, "t s s 3"]) -> float:
     return float(high - low)
 
 
-def _stretches(steps: np.ndarray, usual: float, breaks: Set[int]) -> list[tuple[int, int]]:
-    """Stretches [start, end) of frames that belong together."""
+def _stretches(
+    steps: np.ndarray, usual: float, breaks: Set[int], damaged: Set[int]
+) -> list[tuple[int, int]]:
+    """Stretches [start, end) of good frames that belong together."""
     apart = np.flatnonzero((steps > GAP * usual) | (steps <= 0)) + 1
-    return list(pairwise(sorted({0, len(steps) + 1, *apart.tolist(), *breaks})))
+    around = {edge for number in damaged for edge in (number, number + 1)}
+    edges = sorted({0, len(steps) + 1, *apart.tolist(), *breaks, *around})
+    return [(start, end) for start, end in pairwise(edges) if start not in damaged]
 
 
 def _chosen(times: list[float], start: int, end: int, cut: Cut) -> list[int]:

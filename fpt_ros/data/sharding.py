@@ -24,6 +24,7 @@ from fpt_ros.data.cutting import (
     clip_indices,
     clip_rate,
     contrast,
+    damaged_runs,
     shot_change,
     square,
     steps_back,
@@ -123,19 +124,19 @@ def clips_of(source_and_prefix: tuple[Source, str], cut: Cut) -> tuple[list[Plan
         found = source.recording()
         remarks = found.notes + steps_back(found.times)
         report.notes = [f"{source.name}: {remark}" for remark in remarks]
-        for number, indices in enumerate(clip_indices(found.times, cut, found.breaks)):
-            key = f"{prefix}-{number:05d}"
-            bad = sorted(found.damaged.intersection(indices))
-            if bad:
-                why = f"{len(bad)} damaged frames, the first at {found.times[bad[0]]:.3f} s"
-                report.skipped.append(f"clip {key} of {source.name}: {why}")
-                continue
+        for start, count in damaged_runs(found.times, found.damaged):
+            report.skipped.append(
+                f"{count} frames of {source.name}: from {start:.3f} s on they are damaged, or "
+                "predicted from damaged ones"
+            )
+        every = clip_indices(found.times, cut, found.breaks, found.damaged)
+        for number, indices in enumerate(every):
             meta = {
                 "source": source.name,
                 "start": round(found.times[indices[0]], 6),
                 "rate": round(clip_rate(found.times, indices), 4),
             }
-            clips.append(PlannedClip(key, source, indices, meta))
+            clips.append(PlannedClip(f"{prefix}-{number:05d}", source, indices, meta))
     except UNUSABLE as error:
         report.skipped.append(f"{source.name}: {error}")
     return clips, report

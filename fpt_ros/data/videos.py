@@ -60,6 +60,8 @@ class VideoSource:
             if found is None:
                 raise ValueError(f"no frame can be decoded at {times[index]:.3f} s")
             _, frame, aspect = found
+            if frame.is_corrupt:
+                raise ValueError(f"the frame at {times[index]:.3f} s is damaged")
             yield np.rot90(square_pixels(convert(frame), aspect), round(frame.rotation / 90))
 
     @cached_property
@@ -71,17 +73,18 @@ class VideoSource:
                 pass
             unit = float(stream.time_base)
         shown = decoding.shown_at(scan)
-        damaged = decoding.untrusted(scan)
         notes = [self._stream[1], scan.end]
-        if damaged:
-            count = f"{len(damaged)} of {len(shown)} frames are damaged"
-            notes.append(f"{count}, or predicted from damaged ones up to the next keyframe")
         sizes = [frame.size for frame in scan.frames]
         changes = {n for n in range(1, len(sizes)) if sizes[n] != sizes[n - 1]}
         return Film(
             np.array([frame.pts for frame in scan.frames]),
             np.array([frame.key for frame in scan.frames]),
-            Recording([s * unit for s in shown], changes, damaged, list(filter(None, notes))),
+            Recording(
+                [s * unit for s in shown],
+                changes,
+                decoding.untrusted(scan),
+                list(filter(None, notes)),
+            ),
         )
 
     @cached_property
