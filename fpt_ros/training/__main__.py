@@ -23,6 +23,7 @@ from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig
 from fpt_ros.training.bad_samples import TooManyBadSamplesError
 from fpt_ros.training.distributed import Processes, joined_processes
 from fpt_ros.training.index import ShardIndex
+from fpt_ros.training.loading import LoadingError
 from fpt_ros.training.loop import CHECKPOINT, Loop, Running
 from fpt_ros.training.recipes import RECIPES, Recipe, Sampling
 from fpt_ros.training.starting import (
@@ -149,7 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(f"{parser.prog}: {error}")
         try:
             run(loop, Stop(options.stop_after))
-        except (NotFiniteError, TooManyBadSamplesError, SampleError) as error:
+        except (NotFiniteError, TooManyBadSamplesError, SampleError, LoadingError) as error:
             # Errors of worker processes come with their traceback before them.
             sys.exit(f"{parser.prog}: {str(error).strip().splitlines()[-1]}")
 
