@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
+from fpt_ros.data.cutting import GAP
+
 REORDERED = 4
 """Files with B-frames may give a frame the stamp of another one, so many intervals away at most.
 The frames' order is right."""
@@ -39,20 +41,24 @@ class Frame(NamedTuple):
 
 @dataclass
 class Scan:
-    """A whole stream, decoded once. damaged: numbers of packets that could not be decoded well.
+    """A whole stream, decoded once.
 
-    end: why there is no more, where the file is not whole.
+    damaged: numbers of packets that could not be decoded well. lossy: of a kind that loses packets
+    on its way, so that a gap in time is a loss. end: why there is no more, where the file is not
+    whole.
     """
 
     packets: list[Packet] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     damaged: set[int] = field(default_factory=set)
+    lossy: bool = False
     end: str = ""
 
 
 def decoded(container: Any, stream: Any, scan: Scan) -> Iterator[Any]:
     """The frames of a stream from where it stands, noting in `scan` what becomes of it."""
     packet_at: dict[int | None, int] = {}
+    scan.lossy = container.format.name == "mpegts"
     try:
         for packet in container.demux(stream):
             number = len(scan.packets)
@@ -83,7 +89,7 @@ def untrusted(scan: Scan) -> set[int]:
     A frame is predicted from packets since the last keyframe before its own; one that is shown
     before that keyframe, also from those since the keyframe before.
     """
-    damaged = scan.damaged | _missing_bytes(scan.packets)
+    damaged = scan.damaged | _missing(scan)
     before = [0, *accumulate(number in damaged for number in range(len(scan.packets)))]
     keys = [0]  # numbers of keyframes, or of the first packet
     place = []  # in `keys`, of the last keyframe at or before each packet
@@ -102,17 +108,23 @@ def untrusted(scan: Scan) -> set[int]:
     return found
 
 
-def _missing_bytes(packets: list[Packet]) -> set[int]:
-    """Packets that miss some of theirs.
+def _missing(scan: Scan) -> set[int]:
+    """Packets that miss bytes, or packets before them.
 
     A demuxer also suspects the last ones of a recording that another one was joined to.
     """
+    times = [packet.dts for packet in scan.packets]
+    steps = [0] * len(times)
+    for number, (before, now) in enumerate(pairwise(times), 1):
+        if before is not None and now is not None:
+            steps[number] = now - before
     found = set()
-    for number, packet in enumerate(packets):
-        if packet.suspect:
-            times = [p.dts for p in packets[number : number + REORDERED] if p.dts is not None]
-            if not any(later < earlier for earlier, later in pairwise(times)):
-                found.add(number)
+    usual = float(np.median(steps)) if steps else 0.0
+    for number, packet in enumerate(scan.packets):
+        joined = any(step < 0 for step in steps[number + 1 : number + REORDERED])
+        after_loss = steps[number] < 0 or (scan.lossy and steps[number] > GAP * usual)
+        if (packet.suspect and not joined) or (after_loss and not packet.key):
+            found.add(number)
     return found
 
 
