@@ -1,23 +1,38 @@
 """Images as sensor_msgs/Image and CompressedImage hold them, to RGB arrays.
 
 Any object with the fields of such a message will do, from ROS or from a bag: no ROS is needed.
+Pixels are those of the message as it arrived: a jpeg's EXIF orientation turns nothing, since the
+camera's calibration and the planner's pixels are those of the sensor.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
 
+from fpt_ros.encodings import (
+    FULL_RANGE,
+    MAX_PIXELS,
+    PICTURES,
+    ImageError,
+    Layout,
+    format_of,
+    layout_of,
+)
+from fpt_ros.image_files import FileHeader, check_png, read_header
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxtyping import UInt8
+    from jaxtyping import UInt8, UInt16
 
     Converter = Callable[["RawImage"], np.ndarray]
+    """From a raw image without padding, with samples of 8 bits, to RGB."""
 
 
 class RawImage(Protocol):
@@ -38,50 +53,43 @@ class CompressedImage(Protocol):
     data: Any
 
 
-class ImageError(ValueError):
-    """An image message that cannot be read; says which field is wrong and what is allowed."""
+def rosbags_image(message: Any) -> np.ndarray:
+    """The converter of rosbags-image."""
+    from rosbags.image import message_to_cvimage
+
+    return message_to_cvimage(message, color_space="rgb8")
 
 
-class Layout(NamedTuple):
-    """How a pixel lies in memory, and the 8-bit encoding that both converters know."""
+@dataclass(frozen=True)
+class Reading:
+    """How images are read.
 
-    sample_bytes: int
-    channels: int
-    encoding: str
+    max_pixels: a larger image is refused before it is decoded.
+    sample_range: 16-bit samples that become black and white; what lies beyond is cut off. One that
+    is not the full range also makes pictures of 16UC1, which are depth otherwise.
+    """
 
-
-_BAYER = ("bayer_rggb", "bayer_bggr", "bayer_gbrg", "bayer_grbg")
-LAYOUTS = {
-    "rgb8": Layout(1, 3, "rgb8"),
-    "bgr8": Layout(1, 3, "bgr8"),
-    "8UC3": Layout(1, 3, "bgr8"),
-    "rgba8": Layout(1, 4, "rgba8"),
-    "bgra8": Layout(1, 4, "bgra8"),
-    "8UC4": Layout(1, 4, "bgra8"),
-    "mono8": Layout(1, 1, "mono8"),
-    "8UC1": Layout(1, 1, "mono8"),
-    "mono16": Layout(2, 1, "mono8"),
-    "16UC1": Layout(2, 1, "mono8"),
-    "rgb16": Layout(2, 3, "rgb8"),
-    "bgr16": Layout(2, 3, "bgr8"),
-    "yuv422": Layout(1, 2, "yuv422"),
-    "uyvy": Layout(1, 2, "yuv422"),
-    "yuv422_yuy2": Layout(1, 2, "yuv422_yuy2"),
-    "yuyv": Layout(1, 2, "yuv422_yuy2"),
-    **{f"{name}8": Layout(1, 1, f"{name}8") for name in _BAYER},
-    **{f"{name}16": Layout(2, 1, f"{name}8") for name in _BAYER},
-}
+    max_pixels: int = MAX_PIXELS
+    sample_range: tuple[int, int] = FULL_RANGE
+    convert: Converter = rosbags_image
 
 
-def check_image(message: RawImage) -> Layout:
-    """The layout of a raw image; ImageError for one that cannot be read. Touches no pixel."""
-    layout = LAYOUTS.get(message.encoding)
-    if layout is None:
-        raise ImageError(f"encoding is '{message.encoding}': must be one of {', '.join(LAYOUTS)}")
+DEFAULT = Reading()
+
+
+def check_image(message: RawImage, reading: Reading = DEFAULT) -> Layout:
+    """The layout of a raw image. Touches no pixel.
+
+    Raises:
+        NoPictureError: depth, or a field of motion.
+        ImageError: an image that cannot be read, or is too large.
+    """
+    layout = layout_of(message.encoding, reading.sample_range)
     if message.width == 0 or message.height == 0:
         raise ImageError(
             f"width x height is {message.width} x {message.height}: both must be at least 1"
         )
+    _check_size("width x height", message.width, message.height, reading)
     row_bytes = message.width * layout.channels * layout.sample_bytes
     if message.step < row_bytes:
         raise ImageError(
@@ -100,61 +108,115 @@ def check_image(message: RawImage) -> Layout:
     return layout
 
 
-def image_to_rgb(message: RawImage, convert: Converter | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB of a raw image of any step and byte order; 16-bit samples are scaled to 8 bits.
+def check_compressed(message: CompressedImage, reading: Reading = DEFAULT) -> FileHeader:
+    """The size of a jpeg or png picture. Decodes nothing.
 
-    Args:
-        convert: from an image without padding, with samples of 8 bits, to RGB; rosbags-image's
-            where None.
+    Raises:
+        NoPictureError: depth, or a field of motion.
+        ImageError: neither jpeg nor png, cut off, too large, or of colours that cannot be read.
+    """
+    format_of(message.format, reading.sample_range)
+    what = f"data ({len(message.data)} bytes, format '{message.format}')"
+    try:
+        header = read_header(bytes(message.data))
+    except ImageError as error:
+        raise ImageError(f"{what} {error}") from None
+    _check_size(f"{what}: its {header.kind}", header.width, header.height, reading)
+    if header.channels not in (0, 1, 3):
+        raise ImageError(
+            f"{what} is a jpeg of {header.channels} colours (CMYK): must have 1 (grey) or 3"
+        )
+    return header
+
+
+def image_to_rgb(message: RawImage, reading: Reading = DEFAULT) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB of a raw image of any step and byte order; 16-bit samples are scaled to 8 bits.
 
     Raises:
         ImageError: as check_image does.
     """
-    layout = check_image(message)
-    packed = SimpleNamespace(
-        height=message.height,
-        width=message.width,
-        encoding=layout.encoding,
-        is_bigendian=sys.byteorder == "big",
-        step=message.width * layout.channels,
-        data=_packed_samples(message, layout),
-    )
-    return np.ascontiguousarray((convert or _rosbags_image)(packed))
+    layout = check_image(message, reading)
+    return _converted(_packed_samples(message, layout, reading), layout.encoding, reading)
 
 
-def compressed_to_rgb(message: CompressedImage) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB of a jpeg or png image, grey and 16-bit ones included; ImageError if it is neither."""
-    check_compressed(message)
-    data = np.frombuffer(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if image is None:
-        raise ImageError(f"data ({len(data)} bytes, format '{message.format}') cannot be decoded")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+def compressed_to_rgb(
+    message: CompressedImage, reading: Reading = DEFAULT
+) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB of a jpeg or png image: colour, grey or a Bayer mosaic, of 8 or 16 bits, without alpha.
+
+    Raises:
+        ImageError: as check_compressed does, and where the file cannot be decoded.
+        MemoryError: there is not enough for it.
+    """
+    header = check_compressed(message, reading)
+    encoding, swapped = format_of(message.format, reading.sample_range)
+    what = f"data ({len(message.data)} bytes, format '{message.format}')"
+    try:
+        image = _decoded(bytes(message.data), header)
+    except ImageError as error:
+        raise ImageError(f"{what} {error}") from None
+    if image.dtype == np.uint16:
+        image = _eight_bits(image, reading)
+    if image.ndim == 2:
+        mosaic = encoding.startswith("bayer_") and encoding in PICTURES
+        return _converted(image, PICTURES[encoding].encoding if mosaic else "mono8", reading)
+    colours = image[..., :3]  # the rest is alpha; OpenCV takes the file's red to the last place
+    return np.ascontiguousarray(colours if swapped else colours[..., ::-1])
 
 
-def check_compressed(message: CompressedImage) -> None:
-    """ImageError unless the data starts like a jpeg or png file. Decodes nothing."""
-    start = bytes(message.data[:8])
-    if not start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+def _check_size(what: str, width: int, height: int, reading: Reading) -> None:
+    if width * height > reading.max_pixels:
         raise ImageError(
-            f"data ({len(message.data)} bytes, format '{message.format}') is neither jpeg nor png"
+            f"{what} is {width} x {height} = {width * height} pixels: must be at most "
+            f"{reading.max_pixels} (max_image_pixels)"
         )
 
 
-def _packed_samples(message: RawImage, layout: Layout) -> UInt8[np.ndarray, " n"]:
+def _decoded(data: bytes, header: FileHeader) -> np.ndarray:
+    """Samples as they lie in the file, [h, w] or BGR or BGRA, neither turned nor scaled."""
+    if header.kind == "png":
+        check_png(data)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(f"no memory for {header.width} x {header.height} pixels") from error
+        raise ImageError(f"cannot be decoded: {error.err}") from error
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise ImageError("cannot be decoded")
+    return image
+
+
+def _converted(samples: np.ndarray, encoding: str, reading: Reading) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB of rows of 8-bit samples without padding."""
+    height, row = samples.shape[:2]
+    packed = SimpleNamespace(
+        height=height,
+        width=row // PICTURES[encoding].channels,
+        encoding=encoding,
+        is_bigendian=sys.byteorder == "big",
+        step=row,
+        data=np.ascontiguousarray(samples).reshape(-1),
+    )
+    return np.ascontiguousarray(reading.convert(packed))
+
+
+def _packed_samples(
+    message: RawImage, layout: Layout, reading: Reading
+) -> UInt8[np.ndarray, "h row"]:
     """The samples as 8 bits each, without padding."""
     row_bytes = message.width * layout.channels * layout.sample_bytes
     buffer = np.frombuffer(message.data, np.uint8)
     rows = np.lib.stride_tricks.as_strided(buffer, (message.height, row_bytes), (message.step, 1))
     rows = np.ascontiguousarray(rows)
-    if layout.sample_bytes == 2:
-        samples = rows.view(">u2" if message.is_bigendian else "<u2")
-        scaled = cv2.convertScaleAbs(samples.astype(np.uint16), alpha=255 / 65535)
-        rows = np.asarray(scaled, np.uint8)
-    return rows.reshape(-1)
+    if layout.sample_bytes == 1:
+        return rows
+    samples = rows.view(">u2" if message.is_bigendian else "<u2")
+    return _eight_bits(samples.astype(np.uint16, copy=False), reading)
 
 
-def _rosbags_image(message: Any) -> np.ndarray:
-    from rosbags.image import message_to_cvimage
-
-    return message_to_cvimage(message, color_space="rgb8")
+def _eight_bits(samples: UInt16[np.ndarray, "..."], reading: Reading) -> UInt8[np.ndarray, "..."]:
+    low, high = reading.sample_range
+    if low:
+        samples = np.maximum(samples, low) - np.uint16(low)
+    return np.asarray(cv2.convertScaleAbs(samples, alpha=255 / (high - low)), np.uint8)

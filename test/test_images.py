@@ -5,13 +5,14 @@ from __future__ import annotations
 import array
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 
-from fpt_ros.images import ImageError, compressed_to_rgb, image_to_rgb
+from fpt_ros.encodings import FULL_RANGE, NO_PICTURES, PICTURES, ImageError, NoPictureError
+from fpt_ros.images import Reading, image_to_rgb
 
 HEIGHT, WIDTH = 6, 10
+KINDS = ((8, "U"), (8, "S"), (16, "U"), (16, "S"), (32, "S"), (32, "F"), (64, "F"))
 
 
 def scene(width, height):
@@ -55,12 +56,13 @@ COLOUR = {
     "8UC4": with_alpha(RGB[..., ::-1]),
     "rgb16": WIDE,
     "bgr16": WIDE[..., ::-1],
+    "rgba16": with_alpha(WIDE),
+    "bgra16": with_alpha(WIDE[..., ::-1]),
 }
 MONO = {
     "mono8": GREY[..., :1],
     "8UC1": GREY[..., :1],
     "mono16": WIDE[..., :1],
-    "16UC1": WIDE[..., :1],
 }
 
 
@@ -120,13 +122,17 @@ def test_yuv(encoding, order, padding):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"encoding": "32FC1"}, ["encoding is '32FC1'", "rgb8", "bayer_rggb8", "yuv422_yuy2"]),
+        ({"encoding": "nv21"}, ["encoding is 'nv21'", "rgb8", "bayer_rggb8", "yuv422_yuy2"]),
         ({"encoding": ""}, ["encoding is ''"]),
         ({"width": 0}, ["width x height is 0 x 6"]),
         ({"height": 0}, ["width x height is 10 x 0"]),
         ({"step": 29}, ["step is 29", "at least 30"]),
         ({"data": array.array("B", bytes(179))}, ["data has 179 bytes", "at least 180"]),
         ({"encoding": "yuv422", "width": 9}, ["width is 9", "even"]),
+        (
+            {"width": 60000, "height": 60000, "step": 180000},
+            ["60000 x 60000 = 3600000000 pixels", "at most 67108864 (max_image_pixels)"],
+        ),
     ],
 )
 def test_refused_with_what_is_wrong(changes, words):
@@ -144,39 +150,42 @@ def test_last_row_needs_no_padding():
     np.testing.assert_array_equal(image_to_rgb(padded), RGB)
 
 
-def compressed(samples, extension):
-    data = cv2.imencode(extension, samples)[1].tobytes()
-    return SimpleNamespace(format=extension, data=data)
+KNOWN_TO_ROS = [
+    *(f"{bits}{kind}C{channels}" for bits, kind in KINDS for channels in (1, 2, 3, 4)),
+    *("nv21", "nv24", "16UC5", "32FC12", "RGB8", "rgb8 "),
+]
 
 
-def test_png():
-    np.testing.assert_array_equal(compressed_to_rgb(compressed(RGB[..., ::-1], ".png")), RGB)
+@pytest.mark.parametrize("encoding", [name for name in KNOWN_TO_ROS if name not in PICTURES])
+def test_what_is_no_picture_is_refused_by_name(encoding):
+    """All encodings of image_encodings.hpp that are not in the table, and some that are in none."""
+    deep = encoding in NO_PICTURES
+    with pytest.raises(NoPictureError if deep else ImageError, match=f"'{encoding}'") as error:
+        image_to_rgb(message(WIDE[..., :1], encoding))
+    assert isinstance(error.value, NoPictureError) == deep
+    assert "must be one of rgb8, bgr8" in str(error.value)
 
 
-def test_png_with_alpha():
-    samples = with_alpha(RGB[..., ::-1])
-    np.testing.assert_array_equal(compressed_to_rgb(compressed(samples, ".png")), RGB)
+THERMAL = Reading(sample_range=(7000, 7510))
 
 
-def test_grey_png():
-    np.testing.assert_array_equal(compressed_to_rgb(compressed(GREY[..., 0], ".png")), GREY)
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
+@pytest.mark.parametrize("bigendian", [False, True])
+def test_a_range_of_samples(encoding, bigendian):
+    """A thermal camera's few grey values in the middle of 16 bits become all of 8."""
+    samples = np.array([[[0], [7000], [7002], [7100], [7510], [7600], [65535]]], np.uint16)
+    rgb = image_to_rgb(message(samples, encoding, bigendian=bigendian), THERMAL)
+    assert rgb[0, :, 0].tolist() == [0, 0, 1, 50, 255, 255, 255]
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_sixteen_bit_png(channels):
-    expected = GREY if channels == 1 else RGB
-    samples = np.ascontiguousarray(WIDE[..., ::-1] if channels == 3 else WIDE[..., 0])
-    got = compressed_to_rgb(compressed(samples, ".png"))
-    np.testing.assert_allclose(got.astype(int), expected, atol=1)
+def test_a_range_concerns_no_picture_of_8_bits():
+    rgb = image_to_rgb(message(RGB, "rgb8"), THERMAL)
+    np.testing.assert_array_equal(rgb, RGB)
 
 
-def test_jpeg():
-    smooth = cv2.GaussianBlur(scene(64, 48), (0, 0), 4)
-    got = compressed_to_rgb(compressed(np.ascontiguousarray(smooth[..., ::-1]), ".jpg"))
-    assert np.abs(got.astype(int) - smooth).mean() < 3
-
-
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8\xff\xe0 not a picture"])
-def test_what_cannot_be_decoded(data):
-    with pytest.raises(ImageError, match=f"data \\({len(data)} bytes"):
-        compressed_to_rgb(SimpleNamespace(format="jpeg", data=data))
+def test_a_limit_on_pixels():
+    exact = Reading(max_pixels=HEIGHT * WIDTH)
+    np.testing.assert_array_equal(image_to_rgb(message(RGB, "rgb8"), exact), RGB)
+    with pytest.raises(ImageError, match="10 x 6 = 60 pixels: must be at most 59"):
+        image_to_rgb(message(RGB, "rgb8"), Reading(max_pixels=HEIGHT * WIDTH - 1))
+    assert Reading().sample_range == FULL_RANGE

@@ -10,10 +10,13 @@ from pathlib import Path
 from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.data.cutting import Cut
 from fpt_ros.data.inspecting import inspect_shards
+from fpt_ros.data.jobs import Report
 from fpt_ros.data.sharding import Limits, make_shards
 from fpt_ros.data.statistics import table
 from fpt_ros.data.trackers import TRACKERS, load_tracker
 from fpt_ros.data.tracking import track_shards
+from fpt_ros.encodings import FULL_RANGE
+from fpt_ros.images import Reading
 
 
 def main() -> None:
@@ -61,6 +64,11 @@ def add_shard(commands: argparse._SubParsersAction) -> None:
         "An interrupted run continues where it stopped.",
     )  # fmt: skip
     parser.add_argument("--topic", action="append", help="of bags (again for more); else all")
+    parser.add_argument(
+        "--sample-range", type=int, nargs=2, metavar=("LOW", "HIGH"), default=FULL_RANGE,
+        help="of a bag's 16-bit samples, what becomes black and white (thermal cameras); other "
+        "than the full range it says that 16UC1 is a picture, not depth",
+    )  # fmt: skip
     parser.add_argument("--size", type=int, default=Cut.size, help="side of the frames [px]")
     parser.add_argument(
         "--frames",
@@ -131,11 +139,14 @@ def run_shard(args: argparse.Namespace) -> int:
             f"{DEFAULT_SKIP} by default, is below {args.frames}.",
             file=sys.stderr,
         )
+    low, high = args.sample_range
+    if not FULL_RANGE[0] <= low < high <= FULL_RANGE[1]:
+        raise ValueError(f"sample-range is {low} {high}: must be 0 to 65535, the first lower")
     report = make_shards(
         args.inputs, args.out, cut, Limits(args.max_clips, args.max_bytes),
-        args.topic, args.workers, args.ray,
+        args.topic, args.workers, args.ray, Reading(sample_range=(low, high)),
     )  # fmt: skip
-    return summary(args.out, report.clips, report.skipped)
+    return summary(args.out, report)
 
 
 def run_track(args: argparse.Namespace) -> int:
@@ -143,7 +154,7 @@ def run_track(args: argparse.Namespace) -> int:
         args.inputs, args.out, args.tracker, args.points, args.seed, args.device,
         args.workers, args.ray,
     )  # fmt: skip
-    return summary(args.out, report.clips, report.skipped)
+    return summary(args.out, report)
 
 
 def run_inspect(args: argparse.Namespace) -> int:
@@ -164,14 +175,16 @@ def run_measure(args: argparse.Namespace) -> int:
     return 0
 
 
-def summary(out: Path, clips: int, skipped: list[str]) -> int:
+def summary(out: Path, report: Report) -> int:
     """Say what stands in `out`; the exit status, 1 where nothing does."""
-    for text in skipped:
+    for text in report.notes:
+        print(f"note: {text}", file=sys.stderr)
+    for text in report.skipped:
         print(f"skipped {text}", file=sys.stderr)
     shards = list(out.glob("shard-*.tar"))
     size = sum(shard.stat().st_size for shard in shards) / 1e6
     print(
-        f"{clips} clips written now, {len(skipped)} sources or clips skipped; "
+        f"{report.clips} clips written now, {len(report.skipped)} sources or clips skipped; "
         f"{out} has {len(shards)} shards, {size:.1f} MB"
     )
     return 0 if shards else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,28 +11,45 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fpt_ros.images import compressed_to_rgb, image_to_rgb
+from fpt_ros.data.cutting import Recording
+from fpt_ros.encodings import ImageError, NoPictureError
+from fpt_ros.images import (
+    DEFAULT,
+    Reading,
+    check_compressed,
+    check_image,
+    compressed_to_rgb,
+    image_to_rgb,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from jaxtyping import UInt8
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+OWN = re.compile(r"/overlay(/\w+)?$")
+"""Pictures that the node has drawn on; the transport's name may follow."""
 
 
 @dataclass(frozen=True)
 class BagSource:
-    """A `Source`: an image topic of a bag, in order of the images' own stamps.
+    """A `Source`: an image topic of a bag, in the order in which it was recorded.
 
-    Where a camera's driver leaves the stamp zero, the time of recording counts.
+    Times are the images' own stamps, or the time of recording where a driver leaves them zero.
     """
 
     path: Path
     name: str
     topic: str
+    reading: Reading = DEFAULT
 
     def times(self) -> list[float]:
         return [stamp / 1e9 for stamp, _ in self._order]
+
+    def recording(self) -> Recording:
+        return Recording(self.times())
 
     def frames(self, indices: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         numbers = [self._order[index][1] for index in indices]
@@ -42,7 +60,8 @@ class BagSource:
             for number, (_, message) in enumerate(messages, first):
                 if number in wanted:
                     raw = message.__msgtype__ == RAW
-                    ready[number] = image_to_rgb(message) if raw else compressed_to_rgb(message)
+                    convert: Callable[..., Any] = image_to_rgb if raw else compressed_to_rgb
+                    ready[number] = convert(message, self.reading)
                 while numbers and numbers[0] in ready:
                     yield ready.pop(numbers.pop(0))
         if numbers:
@@ -55,19 +74,44 @@ class BagSource:
 
     @cached_property
     def _order(self) -> list[tuple[int, int]]:
-        """Stamp [ns] and number of each message, in order of the stamps."""
-        stamps: dict[int, int] = {}
+        """Stamp [ns] and number of each message; of two with one stamp, the first."""
+        found: list[tuple[int, int]] = []
         for number, (_, stamp) in enumerate(self._scan):
-            stamps.setdefault(stamp, number)  # of two images with one stamp the first
-        return sorted(stamps.items())
+            if not found or stamp != found[-1][0]:
+                found.append((stamp, number))
+        return found
 
     @cached_property
     def _scan(self) -> list[tuple[int, int]]:
+        """When each message was recorded, and its stamp, both in ns.
+
+        ImageError where the topic holds no picture that can be read.
+        """
+        found: list[tuple[int, int]] = []
+        refused: list[ImageError] = []
         with self._messages() as messages:
-            found = [(time, _stamp(message) or time) for time, message in messages]
+            for time, message in messages:
+                if len(refused) == len(found):  # a picture was not among them yet
+                    refused += self._refused(message)
+                found.append((time, _stamp(message) or time))
         if not found:
             raise ValueError("has no images")
+        if len(refused) == len(found):
+            raise ImageError(f"has no picture that can be read: {refused[0]}")
         return found
+
+    def _refused(self, message: Any) -> list[ImageError]:
+        """Why it is not read, if so; NoPictureError for depth, which a whole topic consists of."""
+        try:
+            if message.__msgtype__ == RAW:
+                check_image(message, self.reading)
+            else:
+                check_compressed(message, self.reading)
+        except NoPictureError as error:
+            raise NoPictureError(f"is left out: {error}") from error
+        except ImageError as error:
+            return [error]
+        return []
 
     @contextmanager
     def _messages(self, **span: int) -> Iterator[Iterator[tuple[int, Any]]]:
@@ -88,28 +132,52 @@ class BagSource:
             raise ValueError(f"cannot be read from the bag: {error}") from error
 
 
-def bag_topics(path: Path, name: str, topics: list[str] | None) -> list[BagSource]:
+@dataclass(frozen=True)
+class LeftOut:
+    """A `Source` that is none, and says why."""
+
+    path: Path
+    name: str
+    why: str
+
+    def recording(self) -> Recording:
+        raise ValueError(self.why)
+
+    def frames(self, indices: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        raise ValueError(self.why)
+
+
+def bag_topics(
+    path: Path, name: str, topics: list[str] | None, reading: Reading = DEFAULT
+) -> list[BagSource | LeftOut]:
     """The image topics of a bag, or those of them that are wanted.
 
-    Of a bag that cannot be opened a source without a topic, whose `times` says why.
+    What is left out says why: a bag that cannot be opened or has not all topics that are wanted,
+    and, where none are named, pictures that this package's node has drawn on.
 
-    Raises ValueError for a bag that has no such topic.
+    Raises ValueError where bags cannot be read at all.
     """
     try:
-        from rosbags.rosbag2 import Reader, ReaderError
+        from rosbags.rosbag2 import Reader
     except ImportError as error:
         raise ValueError(f"{path}: reading bags needs pip install 'fpt_ros[demo]'") from error
     try:
         with Reader(path) as reader:
             images = {c.topic for c in reader.connections if c.msgtype in (RAW, COMPRESSED)}
-    except ReaderError:
-        return [BagSource(path, name, "")]
+    except Exception as error:  # damaged bags raise whatever the reader stumbles over
+        return [LeftOut(path, name, f"cannot be read from the bag: {error}")]
+    found: list[BagSource | LeftOut] = []
     missing = sorted(set(topics or []) - images)
     if missing:
-        raise ValueError(
-            f"{path}: no image topic {', '.join(missing)}: it has {', '.join(sorted(images))}"
-        )
-    return [BagSource(path, name + topic, topic) for topic in sorted(topics or images)]
+        there = ", ".join(sorted(images)) or "none"
+        found.append(LeftOut(path, name, f"no image topic {', '.join(missing)}: it has {there}"))
+    for topic in sorted(images if topics is None else images.intersection(topics)):
+        if topics is None and OWN.search(topic):
+            why = f"is left out: an overlay, drawn by a node; --topic {topic} takes it"
+            found.append(LeftOut(path, name + topic, why))
+        else:
+            found.append(BagSource(path, name + topic, topic, reading))
+    return found
 
 
 def _stamp(message: Any) -> int:

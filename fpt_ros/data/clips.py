@@ -97,7 +97,7 @@ def parse_clip(sample: dict[str, Any], tracked: bool = True) -> Clip:
     missing = [name for name in wanted if name not in sample]
     if missing:
         raise SampleError(f"sample {key!r} lacks {', '.join(missing)}")
-    meta = _read(key, "meta.json", json.loads, sample.get("meta.json", b"{}"))
+    meta = _read(key, "meta.json", _read_meta, sample.get("meta.json", b"{}"))
     frames = _read(key, "video.mpg", decode_video, sample["video.mpg"])
     if frames.shape[1] != frames.shape[2]:
         height, width = frames.shape[1:3]
@@ -171,12 +171,23 @@ def track_files(
 def _read(key: str, name: str, read: Any, content: bytes) -> Any:
     try:
         return read(content)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError, RecursionError) as error:
         raise SampleError(f"sample {key!r}: {name} {error}") from error
 
 
+def _read_meta(content: bytes) -> dict[str, Any]:
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError(f"holds a {type(found).__name__}: must be an object")
+    return found
+
+
 def _read_array(content: bytes) -> np.ndarray:
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    if not content.startswith(np.lib.format.MAGIC_PREFIX):
+        raise ValueError("is no array of NumPy")
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    assert isinstance(array, np.ndarray)
+    return array
 
 
 def _array_bytes(array: np.ndarray) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Set
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 GAP = 2.5
 """Images further apart than this many median intervals do not belong to one clip."""
+
+MOST_SAID = 3
+"""Of a source's steps back so many are told of one by one."""
+
+CONTRAST = 8
+"""Grey values between the darkest and the brightest hundredth of a clip's pixels, at least."""
 
 SMALL, SUDDEN, SUDDEN_RATIO = 16, 20.0, 6.0
 """Between two shots the picture at this many pixels changes by so many grey values at least, and
@@ -50,19 +57,43 @@ class Cut:
         return asdict(self)
 
 
-def clip_indices(times: list[float], cut: Cut) -> list[list[int]]:
+@dataclass(frozen=True)
+class Recording:
+    """What can be known of a source before its clips are made.
+
+    times: of each frame, in seconds, in the order of arrival or decoding, which is never changed.
+    breaks: numbers of frames that do not belong to the ones before. damaged: numbers of frames
+    that cannot be trusted. notes: what a person should know of it.
+    """
+
+    times: list[float]
+    breaks: set[int] = field(default_factory=set)
+    damaged: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def clip_indices(
+    times: list[float], cut: Cut, breaks: Set[int] = frozenset(), damaged: Set[int] = frozenset()
+) -> list[list[int]]:
     """The frames of each clip, clip after clip without overlap.
+
+    A clip goes across no gap in time, no step back of the clock, no break and no damaged frame.
+
+    Args:
+        times, breaks, damaged: as in `Recording`.
 
     Raises ValueError, saying why, where the source gives no clip.
     """
     steps = np.diff(times)
     if not len(steps):
         raise ValueError("has only one frame")
-    usual = float(np.median(steps))
+    if not (steps > 0).any():
+        raise ValueError("has no two frames in the order of their time")
+    usual = float(np.median(steps[steps > 0]))
     if cut.rate and usual * cut.rate > 1.05:
         raise ValueError(f"has {1 / usual:.3g} frames/s: cannot give {cut.rate:g}")
     clips, longest = [], 0
-    for start, end in _without_gaps(steps, usual):
+    for start, end in _stretches(steps, usual, breaks, damaged):
         chosen = _chosen(times, start, end, cut)
         longest = max(longest, len(chosen))
         whole = len(chosen) // cut.frames * cut.frames
@@ -95,11 +126,43 @@ def shot_change(frames: UInt8[np.ndarray, "t s s 3"]) -> int | None:
     return int(np.argmax(cut)) + 1 if cut.any() else None
 
 
-def _without_gaps(steps: np.ndarray, usual: float) -> list[tuple[int, int]]:
-    """Stretches [start, end) of frames without a gap between them."""
-    breaks = (np.flatnonzero(steps > GAP * usual) + 1).tolist()
-    edges = [0, *breaks, len(steps) + 1]
-    return list(pairwise(edges))
+def steps_back(times: list[float]) -> list[str]:
+    """Where the clock goes back, for a person to read."""
+    found = [n for n, (before, now) in enumerate(pairwise(times), 1) if now < before]
+    said = [
+        f"its clock goes back by {times[n - 1] - times[n]:.3f} s to {times[n]:.3f} s at frame {n}: "
+        "no clip goes across"
+        for n in found[:MOST_SAID]
+    ]
+    more = len(found) - len(said)
+    return [*said, f"its clock goes back {more} times more"] if more else said
+
+
+def damaged_runs(times: list[float], damaged: Set[int]) -> list[tuple[float, int]]:
+    """Where damage begins [s], and how many frames it goes on for."""
+    starts = sorted(number for number in damaged if number - 1 not in damaged)
+    ends = sorted(number for number in damaged if number + 1 not in damaged)
+    return [(times[start], end - start + 1) for start, end in zip(starts, ends, strict=True)]
+
+
+def contrast(frames: UInt8[np.ndarray, "t s s 3"]) -> float:
+    """Grey values between the darkest and the brightest hundredth of the pixels.
+
+    Next to none: a lens cap, or something that is no picture. Nothing can be followed in it.
+    """
+    some = frames[:: max(len(frames) // 5, 1), ::2, ::2]
+    low, high = np.percentile(some.mean(-1), (1, 99))
+    return float(high - low)
+
+
+def _stretches(
+    steps: np.ndarray, usual: float, breaks: Set[int], damaged: Set[int]
+) -> list[tuple[int, int]]:
+    """Stretches [start, end) of good frames that belong together."""
+    apart = np.flatnonzero((steps > GAP * usual) | (steps <= 0)) + 1
+    around = {edge for number in damaged for edge in (number, number + 1)}
+    edges = sorted({0, len(steps) + 1, *apart.tolist(), *breaks, *around})
+    return [(start, end) for start, end in pairwise(edges) if start not in damaged]
 
 
 def _chosen(times: list[float], start: int, end: int, cut: Cut) -> list[int]:

@@ -36,11 +36,12 @@ def inspect_shards(inputs: list[Path], out: Path, skip: int, shown: int) -> dict
     shards = find_shards(inputs)
     statistics: list[ClipStatistics] = []
     bad: list[str] = []
+    foreign: list[str] = []
     drawn: list[Clip] = []
     lot = np.random.default_rng(0)
     for shard in tqdm(shards, "reading", unit="shard"):
         try:
-            for sample in read_samples(shard):
+            for sample in read_samples(shard, foreign):
                 try:
                     clip = parse_clip(sample)
                 except SampleError as error:
@@ -52,10 +53,10 @@ def inspect_shards(inputs: list[Path], out: Path, skip: int, shown: int) -> dict
                     drawn.append(clip)
                 elif place < shown:
                     drawn[place] = clip
-        except tarfile.TarError as error:
+        except (tarfile.TarError, OSError) as error:
             bad.append(str(error))
     out.mkdir(parents=True, exist_ok=True)
-    found = summary(statistics, skip, bad)
+    found = summary(statistics, skip, bad) | {"foreign": foreign}
     (out / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")
     if drawn:
         drawn.sort(key=lambda clip: clip.key)

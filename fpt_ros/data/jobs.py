@@ -17,14 +17,17 @@ T = TypeVar("T")
 
 @dataclass
 class Report:
-    """What became of a job, or of all: clips written, and each thing that was skipped, with why."""
+    """What became of a job, or of all: clips written, each thing that was skipped, with why, and
+    what else a person should know."""
 
     clips: int = 0
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: Report) -> None:
         self.clips += other.clips
         self.skipped += other.skipped
+        self.notes += other.notes
 
 
 class Work:
@@ -56,7 +59,17 @@ def run_jobs(work: Work, jobs: list[Any], workers: int = 1, ray: bool = False) -
     for report in tqdm(results, total=len(jobs), unit="shard"):
         total.add(report)
     total.skipped.sort()
+    total.notes.sort()
     return total
+
+
+def mapped(function: Callable[[Any], T], things: list[Any], workers: int) -> Iterator[T]:
+    """The function of each thing, in order, in so many processes."""
+    if workers < 2 or len(things) < 2:
+        yield from map(function, things)
+        return
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(things))) as pool:
+        yield from pool.imap(function, things)
 
 
 def _with_processes(work: Work, jobs: list[Any], workers: int) -> Iterator[Report]:
@@ -80,11 +93,12 @@ def _with_ray(work: Work, jobs: list[Any], workers: int) -> Iterator[Report]:
 
     def process(row: dict[str, int]) -> dict[str, Any]:
         report = work(jobs[row["id"]])
-        return {"clips": report.clips, "skipped": report.skipped}
+        return {"clips": report.clips, "skipped": report.skipped, "notes": report.notes}
 
     rows = ray.data.range(len(jobs), override_num_blocks=len(jobs))
     for row in rows.map(process, concurrency=workers if workers > 1 else None).iter_rows():
-        yield Report(int(row["clips"]), [str(text) for text in row["skipped"]])
+        texts = ([str(text) for text in row[name]] for name in ("skipped", "notes"))
+        yield Report(int(row["clips"]), *texts)
 
 
 def in_main_process() -> bool:

@@ -6,6 +6,7 @@ made by itself, by whichever process.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -17,13 +18,26 @@ from tqdm import tqdm
 
 from fpt_ros.data import jobs
 from fpt_ros.data.clips import Clip, clip_files
-from fpt_ros.data.cutting import Cut, clip_indices, clip_rate, shot_change, square
+from fpt_ros.data.cutting import (
+    CONTRAST,
+    Cut,
+    clip_indices,
+    clip_rate,
+    contrast,
+    damaged_runs,
+    shot_change,
+    square,
+    steps_back,
+)
 from fpt_ros.data.shards import ShardWriter, claimed, shard_path
 from fpt_ros.data.sources import find_sources, key_prefixes
+from fpt_ros.encodings import FULL_RANGE
+from fpt_ros.images import DEFAULT
 
 if TYPE_CHECKING:
     from fpt_ros.data.jobs import Report
     from fpt_ros.data.sources import Source
+    from fpt_ros.images import Reading
 
 # What reading damaged files and messages raises.
 UNUSABLE = (ValueError, OSError, RuntimeError)
@@ -60,8 +74,12 @@ def make_shards(
     topics: list[str] | None = None,
     workers: int = 1,
     ray: bool = False,
+    reading: Reading = DEFAULT,
 ) -> Report:
     """Write the shards that are not in `out` yet.
+
+    Args:
+        reading: how a bag's images are read.
 
     Returns what was written now and what was skipped; a source or clip that cannot be used costs
     only itself.
@@ -71,39 +89,57 @@ def make_shards(
         SettingsError: `out` was begun with other settings or inputs, or another process writes
             to it.
     """
-    sources = find_sources(inputs, topics)
+    sources = find_sources(inputs, topics, reading)
     settings = cut.settings() | {"clips": limits.clips, "bytes": limits.bytes}
+    if reading.sample_range != FULL_RANGE:
+        settings["sample_range"] = list(reading.sample_range)
     with claimed(out, settings | {"sources": [[s.name, _bytes(s.path)] for s in sources]}):
-        planned, skipped = plan(sources, cut)
+        planned, known = plan(sources, cut, workers)
         starts = range(0, len(planned), limits.clips)
         shards = [(shard_path(out, n), planned[s : s + limits.clips]) for n, s in enumerate(starts)]
         missing = [shard for shard in shards if not shard[0].exists()]
         work = jobs.Work(make_shard, cut=cut, limits=limits)
         report = jobs.run_jobs(work, missing, workers, ray)
-    report.skipped = skipped + report.skipped
-    return report
+    known.add(report)
+    return known
 
 
-def plan(sources: list[Source], cut: Cut) -> tuple[list[PlannedClip], list[str]]:
-    """All clips in order, and the sources that give none, with why."""
-    planned, skipped = [], []
-    prefixes = key_prefixes(sources)
-    scanning = tqdm(sources, "scanning", unit="source")
-    for source, prefix in zip(scanning, prefixes, strict=True):
-        try:
-            times = source.times()
-            clips = clip_indices(times, cut)
-        except UNUSABLE as error:
-            skipped.append(f"{source.name}: {error}")
-            continue
-        for number, indices in enumerate(clips):
+def plan(sources: list[Source], cut: Cut, workers: int = 1) -> tuple[list[PlannedClip], Report]:
+    """All clips in order; the sources and clips that cannot be used, and remarks on the others."""
+    planned: list[PlannedClip] = []
+    report = jobs.Report()
+    scan = functools.partial(clips_of, cut=cut)
+    scanned = jobs.mapped(scan, list(zip(sources, key_prefixes(sources), strict=True)), workers)
+    for clips, known in tqdm(scanned, "scanning", total=len(sources), unit="source"):
+        planned += clips
+        report.add(known)
+    return planned, report
+
+
+def clips_of(source_and_prefix: tuple[Source, str], cut: Cut) -> tuple[list[PlannedClip], Report]:
+    """The clips of one source, with keys that begin with its prefix."""
+    (source, prefix), report = source_and_prefix, jobs.Report()
+    clips: list[PlannedClip] = []
+    try:
+        found = source.recording()
+        remarks = found.notes + steps_back(found.times)
+        report.notes = [f"{source.name}: {remark}" for remark in remarks]
+        for start, count in damaged_runs(found.times, found.damaged):
+            report.skipped.append(
+                f"{count} frames of {source.name}: from {start:.3f} s on they are damaged, or "
+                "predicted from damaged ones"
+            )
+        every = clip_indices(found.times, cut, found.breaks, found.damaged)
+        for number, indices in enumerate(every):
             meta = {
                 "source": source.name,
-                "start": round(times[indices[0]], 6),
-                "rate": round(clip_rate(times, indices), 4),
+                "start": round(found.times[indices[0]], 6),
+                "rate": round(clip_rate(found.times, indices), 4),
             }
-            planned.append(PlannedClip(f"{prefix}-{number:05d}", source, indices, meta))
-    return planned, skipped
+            clips.append(PlannedClip(f"{prefix}-{number:05d}", source, indices, meta))
+    except UNUSABLE as error:
+        report.skipped.append(f"{source.name}: {error}")
+    return clips, report
 
 
 def make_shard(job: tuple[Path, list[PlannedClip]], cut: Cut, limits: Limits) -> Report:
@@ -134,15 +170,24 @@ def made_clips(planned: list[PlannedClip], cut: Cut, report: Report) -> Iterator
             source = None  # begin anew behind the damage
             continue
         stacked = np.stack(squares)
-        change = shot_change(stacked)
-        if change is not None:
-            report.skipped.append(
-                f"clip {clip.key} of {clip.source.name}: another shot begins at frame {change}"
-            )
+        why = _refused(stacked)
+        if why:
+            report.skipped.append(f"clip {clip.key} of {clip.source.name}: {why}")
             continue
         yield Clip(clip.key, stacked, meta=clip.meta)
 
 
+def _refused(frames: np.ndarray) -> str:
+    """Why a clip cannot be learnt from, if so."""
+    change = shot_change(frames)
+    if change is not None:
+        return f"another shot begins at frame {change}"
+    if contrast(frames) < CONTRAST:
+        return f"no contrast: {contrast(frames):.0f} grey values, fewer than {CONTRAST}"
+    return ""
+
+
 def _bytes(path: Path) -> int:
     """Size of a file, or of the files of a bag."""
-    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.exists())

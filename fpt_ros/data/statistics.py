@@ -113,6 +113,9 @@ def table(summary: dict) -> str:
         more = ", ..." if len(keys) > 3 else ""
         lines.append(f"{'unusable':26}{len(keys)}: {why} ({', '.join(keys[:3])}{more})")
     lines += [f"{'unreadable':26}{text}" for text in summary["unreadable"]]
+    if summary["foreign"]:
+        named = ", ".join(summary["foreign"][:3]) + (", ..." if summary["foreign"][3:] else "")
+        lines.append(f"{'of no sample':26}{len(summary['foreign'])} files: {named}")
     return "\n".join(lines)
 
 

@@ -64,9 +64,8 @@ def track_shard(
     try:
         with ShardWriter(target) as writer:
             hide = not jobs.in_main_process()
-            for sample in tqdm(
-                read_samples(shard), shard.name, unit=" clips", leave=False, disable=hide
-            ):
+            samples = read_samples(shard, report.notes)
+            for sample in tqdm(samples, shard.name, unit=" clips", leave=False, disable=hide):
                 try:
                     clip = parse_clip(sample, tracked=False)
                 except SampleError as error:
@@ -77,8 +76,9 @@ def track_shard(
                 kept = {k: v for k, v in sample.items() if k != "__key__" and k not in files}
                 writer.add(clip.key, {**kept, **files})
                 report.clips += 1
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError) as error:
         return jobs.Report(0, [str(error)])
+    report.notes = [f"{name} is of no sample: passed over" for name in report.notes]
     return report
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from fpt_ros.images import ImageError, check_compressed, check_image, compressed_to_rgb
+from fpt_ros.images import (
+    DEFAULT,
+    ImageError,
+    Reading,
+    check_compressed,
+    check_image,
+    compressed_to_rgb,
+    image_to_rgb,
+)
 from fpt_ros.msg import ErrorCode
 from fpt_ros.ros.conversions import stamp_text
-from fpt_ros.ros.images import image_to_rgb
 from fpt_ros.ros.requests import RequestError
 
 if TYPE_CHECKING:
@@ -25,10 +32,14 @@ Key = tuple[int, int]
 class Frame:
     """One image. Decoded and embedded by the worker when first needed, each at most once."""
 
-    def __init__(self, message: Image | CompressedImage) -> None:
-        """ImageError if the message is refused. Only its size fields are looked at."""
+    def __init__(self, message: Image | CompressedImage, reading: Reading = DEFAULT) -> None:
+        """ImageError if the message is refused. Nothing is decoded."""
         self.compressed = not hasattr(message, "encoding")
-        check_compressed(message) if self.compressed else check_image(message)
+        self._reading = reading
+        if self.compressed:
+            check_compressed(message, reading)
+        else:
+            check_image(message, reading)
         self.header = message.header
         self.context: ImageContext | None = None
         self._message: Image | CompressedImage | None = message
@@ -44,7 +55,7 @@ class Frame:
         if self._rgb is None:
             assert self._message is not None
             convert = compressed_to_rgb if self.compressed else image_to_rgb
-            self._rgb = convert(self._message)
+            self._rgb = convert(self._message, self._reading)
             self._message = None
         return self._rgb
 

@@ -1,51 +1,82 @@
-"""Raw image messages to RGB arrays, with cv_bridge where it is installed and works.
+"""Which converter reads raw images: cv_bridge where it works, else rosbags-image.
 
-It is given nothing in which it differs from rosbags-image, which converts elsewhere: padding, byte
-order and 16-bit samples are dealt with before.
+It is given nothing in which the two differ: padding, byte order and 16-bit samples are dealt with
+before, in fpt_ros.images.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fpt_ros import images
+from fpt_ros.encodings import PICTURES
+from fpt_ros.images import rosbags_image
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
-    from sensor_msgs.msg import Image
+    from fpt_ros.images import Converter
 
-_log = logging.getLogger(__name__)
-
-
-def image_to_rgb(message: Image) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB of a raw image, as `fpt_ros.images.image_to_rgb`; ImageError where it cannot be read."""
-    return images.image_to_rgb(message, _cv_bridge())
+SIDE = 4
 
 
-@functools.cache
-def _cv_bridge() -> images.Converter | None:
-    """cv_bridge's conversion if it can convert a first pixel here."""
-    pixel = SimpleNamespace(
-        height=1,
-        width=1,
-        encoding="bgr8",
-        is_bigendian=0,
-        step=3,
-        data=np.arange(3, dtype=np.uint8),
-    )
+class Chosen(NamedTuple):
+    """A converter that has been tried. why: cv_bridge is not the one, else empty."""
+
+    name: str
+    convert: Converter
+    why: str
+
+
+def choose_converter() -> Chosen:
+    """The converter for this process, tried on every encoding.
+
+    Raises:
+        ImportError: neither cv_bridge nor rosbags-image can be used; says why.
+    """
+    wanted, missing = _tried(rosbags_image)
     try:
         from cv_bridge import CvBridge
 
         convert = functools.partial(CvBridge().imgmsg_to_cv2, desired_encoding="rgb8")
-        if convert(pixel).tolist() == [[[2, 1, 0]]]:
-            return convert
-    except Exception as error:
-        # Where cv_bridge and NumPy do not fit together it raises anything from ImportError to
-        # SystemError; rosbags-image gives the same arrays.
-        _log.info("images are converted with rosbags-image, not cv_bridge: %s", error)
-    return None
+    except Exception as error:  # broken builds raise anything from ImportError to SystemError
+        why = f"cv_bridge cannot be imported: {error}"
+    else:
+        found, why = _tried(convert)
+        differ = [n for n in wanted if n in found and not np.array_equal(found[n], wanted[n])]
+        if not why and differ:
+            why = f"it reads {', '.join(differ)} otherwise than rosbags-image"
+        if not why:
+            return Chosen("cv_bridge", convert, "")
+        why = f"cv_bridge does not work here: {why}"
+    if missing:
+        raise ImportError(
+            f"no converter of images: {why}; rosbags-image: {missing}. Install cv_bridge with ROS, "
+            "or pip install rosbags-image"
+        )
+    return Chosen("rosbags-image", rosbags_image, why)
+
+
+def _tried(convert: Converter) -> tuple[dict[str, np.ndarray], str]:
+    """Its pictures of a few pixels in each encoding, and why it cannot be used, if so."""
+    found = {}
+    for name, channels in sorted({(p.encoding, p.channels) for p in PICTURES.values()}):
+        samples = np.random.default_rng(0).integers(0, 256, SIDE * SIDE * channels, np.uint8)
+        image = SimpleNamespace(
+            height=SIDE,
+            width=SIDE,
+            encoding=name,
+            is_bigendian=0,
+            step=SIDE * channels,
+            data=samples,
+        )
+        try:
+            found[name] = np.asarray(convert(image))
+        except Exception as error:  # as above, at the first conversion
+            return found, f"{name} cannot be converted: {type(error).__name__}: {error}"
+        if found[name].shape != (SIDE, SIDE, 3) or found[name].dtype != np.uint8:
+            return found, f"{name} becomes {found[name].dtype} {found[name].shape}"
+        if name == "bgr8" and not np.array_equal(found[name][..., ::-1].ravel(), samples):
+            return found, "bgr8 does not become rgb8"
+    return found, ""

@@ -60,7 +60,7 @@ class Inputs:
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._node.statistics.count("images")
         try:
-            frame = Frame(message)
+            frame = Frame(message, self._node.reading)
         except ImageError as error:
             self._node.refuse(f"image: {error}")
             return

@@ -23,9 +23,11 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from fpt_ros.images import Reading, rosbags_image
 from fpt_ros.ros import diagnostics, parameters
 from fpt_ros.ros.frames import Frames
 from fpt_ros.ros.goals import Goals
+from fpt_ros.ros.images import choose_converter
 from fpt_ros.ros.inputs import Inputs
 from fpt_ros.ros.outputs import Outputs
 from fpt_ros.ros.senders import Senders
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from rclpy.parameter import Parameter
 
+    from fpt_ros.images import Converter
     from fpt_ros.ros.inference import Inference
     from fpt_ros.ros.predictions import Predictions
 
@@ -87,6 +90,7 @@ class FptNode(LifecycleNode):
         self.state = "unconfigured"
         self.statistics = diagnostics.Statistics()
         self.frames = Frames(self.settings.image_cache)
+        self._convert: Converter = rosbags_image  # chosen when the node is configured
         self._worker: Worker | None = None
         self._inference: Inference | None = None
         self._outputs: Outputs | None = None
@@ -104,6 +108,13 @@ class FptNode(LifecycleNode):
         step = "configure, then activate" if self.state == "unconfigured" else "activate"
         command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
         return f"the node is {self.state}, not active: {command} {step}"
+
+    @property
+    def reading(self) -> Reading:
+        """How images are read now."""
+        settings = self.settings
+        low, high = settings.sample_range
+        return Reading(settings.max_image_pixels, (low, high), self._convert)
 
     def refuse(self, reason: str) -> None:
         """Count a message that is refused and log why."""
@@ -129,6 +140,7 @@ class FptNode(LifecycleNode):
             # Here, not above: torch takes seconds to import, and may not be installed.
             from fpt_ros.ros.inference import Inference
 
+            self._convert = self._chosen_converter()
             self._inference = Inference(self.settings, self.statistics)
         except (ValueError, OSError, ImportError) as error:
             reason = f"{error}{INSTALL_HINT if isinstance(error, ImportError) else ''}"
@@ -139,6 +151,12 @@ class FptNode(LifecycleNode):
         self._worker = Worker(self.fail)
         self._enter("inactive", f"loaded in {time.monotonic() - start:.1f} s", "activate")
         return super().on_configure(state)
+
+    def _chosen_converter(self) -> Converter:
+        chosen = choose_converter()
+        why = f" ({chosen.why})" if chosen.why else ""
+        self.get_logger().info(f"raw images are converted by {chosen.name}{why}")
+        return chosen.convert
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from fpt_ros.encodings import FULL_RANGE, MAX_PIXELS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -75,6 +77,21 @@ class Settings:
         RECONFIGURE,
         "How images arrive: raw subscribes to image, compressed to image/compressed (jpeg, png)",
         choices=("raw", "compressed"),
+    )
+    max_image_pixels: int = _parameter(
+        MAX_PIXELS,
+        LIVE,
+        "Most pixels of an image; a larger one is refused before it is decoded",
+        minimum=1,
+        maximum=2**30,
+    )
+    sample_range: tuple[int, int] = _parameter(
+        FULL_RANGE,
+        LIVE,
+        "[low, high]: samples of 16-bit images that become black and white, for thermal cameras. "
+        "Other than the full range it says that 16UC1 is a picture too, not depth",
+        minimum=0,
+        maximum=65535,
     )
     fit: str = _parameter(
         "crop",
@@ -156,7 +173,7 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
     """The node's present values, with `changes` (name to value) put over them."""
     values = {name: node.get_parameter(name).value for name in FIELDS}
     values |= {name: value for name, value in (changes or {}).items() if name in FIELDS}
-    values["grid"] = tuple(values["grid"])
+    values |= {name: tuple(values[name]) for name in ("sample_range", "grid")}
     return Settings(**values)
 
 
@@ -181,7 +198,18 @@ def problem(settings: Settings) -> str:
             return f"{name} is '{value}': must be one of {', '.join(choices)}"
     if not settings.checkpoint:
         return "checkpoint is empty: must be embedded, hub:OWNER/NAME[@REVISION]/FILE or a path"
-    return _grid_problem(settings)
+    return _range_problem(settings) or _grid_problem(settings)
+
+
+def _range_problem(settings: Settings) -> str:
+    limits = FIELDS["sample_range"].metadata
+    ends = (limits["minimum"], *settings.sample_range, limits["maximum"])
+    if len(ends) != 4 or not ends[0] <= ends[1] < ends[2] <= ends[3]:
+        return (
+            f"sample_range is {list(settings.sample_range)}: must be [low, high], each {ends[0]} "
+            f"to {ends[-1]}, low below high"
+        )
+    return ""
 
 
 def _grid_problem(settings: Settings) -> str:

@@ -21,6 +21,7 @@ import ctypes.util
 import os
 import sys
 
-if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    # Without a screen: in software if its library is there, else through the driver's EGL.
+if sys.platform.startswith("linux"):
+    # Never on a screen, which may be that of an ssh connection that is gone: in software if its
+    # library is there, else through the driver's EGL. MUJOCO_GL says otherwise.
     os.environ.setdefault("MUJOCO_GL", "osmesa" if ctypes.util.find_library("OSMesa") else "egl")

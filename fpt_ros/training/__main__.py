@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import inspect
 import sys
+import tarfile
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig
 from fpt_ros.training.bad_samples import TooManyBadSamplesError
 from fpt_ros.training.distributed import Processes, joined_processes
 from fpt_ros.training.index import ShardIndex
+from fpt_ros.training.loading import LoadingError
 from fpt_ros.training.loop import CHECKPOINT, Loop, Running
 from fpt_ros.training.recipes import RECIPES, Recipe, Sampling
 from fpt_ros.training.starting import (
@@ -144,11 +146,11 @@ def main(arguments: list[str] | None = None) -> None:
     with joined_processes(options.device) as processes:
         try:
             loop = prepare(options, processes)
-        except (ValueError, OSError, RuntimeError) as error:
+        except (ValueError, OSError, RuntimeError, tarfile.TarError) as error:
             sys.exit(f"{parser.prog}: {error}")
         try:
             run(loop, Stop(options.stop_after))
-        except (NotFiniteError, TooManyBadSamplesError, SampleError) as error:
+        except (NotFiniteError, TooManyBadSamplesError, SampleError, LoadingError) as error:
             # Errors of worker processes come with their traceback before them.
             sys.exit(f"{parser.prog}: {str(error).strip().splitlines()[-1]}")
 
@@ -187,19 +189,32 @@ def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
     torch.manual_seed(recipe.seed)
     model, recipe = starting_model(options, recipe)
     quiet = not processes.first
-    index = ShardIndex(options.data, quiet)
+    index = read_index(options.data, quiet)
     trainer = Trainer(model, recipe, processes, options.compile)
     if recipe.bfloat16 and not trainer.loss.in_bfloat16 and processes.first:
         print("in float32: this CPU is not faster in bfloat16")
     running = dataclasses.replace(Running(), **_given(options, Running))
     validation = None
     if options.val:
-        index_val = ShardIndex(options.val, quiet)
+        index_val = read_index(options.val, quiet)
         validation = Validation(index_val, recipe, processes, running.val_samples)
     loop = Loop(trainer, index, validation, options.out, running)
     if options.resume:
         loop.resume()
     return loop
+
+
+def read_index(inputs: list[Path], quiet: bool) -> ShardIndex:
+    """The samples; what is none is named and passed over."""
+    index = ShardIndex(inputs, quiet)
+    if not quiet:
+        for text in index.broken:
+            print(f"passed over the rest of a shard: {text}")
+        if index.foreign:
+            more = ", ..." if len(index.foreign) > 3 else ""
+            named = ", ".join(index.foreign[:3])
+            print(f"passed over {len(index.foreign)} files that are of no sample: {named}{more}")
+    return index
 
 
 def run(loop: Loop, stop: Stop) -> None:

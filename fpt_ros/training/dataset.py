@@ -18,6 +18,10 @@ from fpt_ros.training.sampling import Batch, draw_sample
 
 ATTEMPTS = 20
 """So many bad samples in a row are an error."""
+PREFETCHED = 4
+"""Batches that each worker process prepares ahead."""
+PATIENCE = 5.0
+"""Seconds after which a wait for a batch is broken off with a RuntimeError; it can go on."""
 
 
 class Drawn(NamedTuple):
@@ -80,7 +84,8 @@ def make_loader(
         batch_sampler=order,
         collate_fn=collate,
         num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
+        timeout=PATIENCE if workers else 0,
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # it would draw its workers' seed from the global one

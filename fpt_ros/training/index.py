@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fpt_ros.data.clips import SampleError
-from fpt_ros.data.shards import find_shards
+from fpt_ros.data.shards import find_shards, sample_places
 
 KINDS = ("video.mpg", "tracks.npy", "visibility.npy", "bodies.npy")
 NEEDED = KINDS[:3]
@@ -21,6 +21,9 @@ NEEDED = KINDS[:3]
 class ShardIndex:
     """The samples of shards, by number. Holds some dozen bytes a sample.
 
+    foreign: files that belong to no sample, by name. broken: shards that are not whole, with why;
+    the samples before the damage count.
+
     Args:
         inputs: shards, and folders whose shards are taken, in order.
         quiet: show no progress bar.
@@ -28,20 +31,27 @@ class ShardIndex:
     Raises:
         FileNotFoundError: an input is not there or has no shard.
         ValueError: the shards hold no sample.
-        tarfile.ReadError: a shard is not whole; named.
+        tarfile.ReadError: nor is any of them whole.
     """
 
     def __init__(self, inputs: list[Path], quiet: bool = False) -> None:
         self.shards = find_shards(inputs)
         keys: list[str] = []
         places = array("q")  # for each sample: the shard, then offset and size of each file
+        self.foreign: list[str] = []
+        self.broken: list[str] = []
         for number, path in enumerate(tqdm(self.shards, "index", unit=" shards", disable=quiet)):
-            for key, files in _scan(path):
-                keys.append(key)
-                places.append(number)
-                for kind in KINDS:
-                    places.extend(files.get(kind, (0, -1)))
+            try:
+                for key, files in sample_places(path, self.foreign):
+                    keys.append(key)
+                    places.append(number)
+                    for kind in KINDS:
+                        places.extend(files.get(kind, (0, -1)))
+            except (tarfile.TarError, OSError) as error:
+                self.broken.append(str(error))
         if not keys:
+            if self.broken:
+                raise tarfile.ReadError("; ".join(self.broken))
             raise ValueError(f"no samples in {', '.join(map(str, inputs))}")
         self._keys = np.array([key.encode() for key in keys])
         self._places = np.frombuffer(places, np.int64).reshape(len(keys), -1)
@@ -77,22 +87,3 @@ class ShardIndex:
         if missing:
             raise SampleError(f"sample {key!r} lacks {', '.join(missing)}")
         return sample
-
-
-def _scan(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
-    """Keys of a shard's samples with (offset, size) of their files. Reads the headers alone."""
-    found: list[tuple[str, dict[str, tuple[int, int]]]] = []
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                folder, slash, name = member.name.rpartition("/")
-                stem, _, kind = name.partition(".")
-                key = folder + slash + stem
-                if not member.isfile():
-                    continue
-                if not found or found[-1][0] != key:
-                    found.append((key, {}))
-                found[-1][1][kind] = (member.offset_data, member.size)
-    except tarfile.TarError as error:
-        raise tarfile.ReadError(f"{path} is not a whole tar file: {error}") from error
-    return found

@@ -16,6 +16,7 @@ from fpt_ros.eval.threshold import choose_motion_threshold
 from fpt_ros.model import save_checkpoint
 from fpt_ros.training.bad_samples import BadSamples
 from fpt_ros.training.dataset import Loaded, MomentDataset, make_loader
+from fpt_ros.training.loading import LoadingError, batches, check_shared_memory
 from fpt_ros.training.logs import RunLog
 from fpt_ros.training.order import Order
 from fpt_ros.training.recipes import check, differences
@@ -84,6 +85,7 @@ class Loop:
         Raises:
             NotFiniteError: the batch has been written to nan_batch.pt.
             TooManyBadSamplesError: more than allowed.
+        LoadingError: batches do not come.
         """
         settings = asdict(self.trainer.recipe)
         first = self.processes.first
@@ -102,7 +104,7 @@ class Loop:
         self._since = time.monotonic()
         hidden = not self.processes.first
         with tqdm(total=last, initial=trainer.step, unit=" steps", disable=hidden) as bar:
-            for loaded in self._loader():
+            for loaded in batches(self._loader(), lambda: bool(stop.reason)):
                 report = (trainer.step + 1) % every.report_every == 0
                 figures = self._step(loaded, report)
                 self.bad.add(loaded)
@@ -117,9 +119,18 @@ class Loop:
                     self.save()
                 if ended:
                     break
+            else:
+                self._stopped_waiting()
         if trainer.step >= last:
             self._choose_motion_threshold()
         return trainer.step >= last
+
+    def _stopped_waiting(self) -> None:
+        """Save, unless that would wait for processes that wait for this one."""
+        if self.trainer.step < self.trainer.recipe.steps:
+            if self.processes.count > 1:
+                raise LoadingError("stopped while waiting for a batch: go on with --resume")
+            self.save()
 
     def _choose_motion_threshold(self) -> None:
         """Put what finds the moving part of validation clips best into the model's config."""
@@ -144,6 +155,7 @@ class Loop:
         )
         dataset = MomentDataset(self.index, trainer.recipe)
         pinned = processes.device.type == "cuda"
+        check_shared_memory(dataset, next(iter(order), []), self.running.workers)
         return make_loader(dataset, order, self.running.workers, pinned)
 
     def _step(self, loaded: Loaded, report: bool) -> dict[str, float]:

@@ -46,6 +46,24 @@ def write_video(path: Path, frames: np.ndarray, rate: int = 25, keyframes: int =
     return path
 
 
+def numbered(frames: int, start: int = 0, size: int = 128, seed: int = 0) -> np.ndarray:
+    """Moving pictures that carry their number, 0 to 255, in eight blocks in the top row."""
+    pictures = moving(frames, 1.0, size, seed)
+    block = size // 8
+    for number, picture in enumerate(pictures, start):
+        for bit in range(8):
+            picture[:block, bit * block : (bit + 1) * block] = 235 if number >> bit & 1 else 20
+    return pictures
+
+
+def number(picture: np.ndarray) -> int:
+    """The number that a picture carries."""
+    block = picture.shape[1] // 8
+    inner = slice(block // 4, 3 * block // 4)
+    blocks = picture[:block].reshape(block, 8, block, 3).transpose(1, 0, 2, 3)[:, inner, inner]
+    return sum(int(value.mean() > 128) << bit for bit, value in enumerate(blocks))
+
+
 def fpt_data(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fpt_ros.data", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from footage import contents, fpt_data, moving
+from footage import contents, fpt_data, moving, number, numbered
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -16,6 +17,8 @@ from fpt_ros.data.shards import read_samples
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 CDR = TYPES.types
+FIXTURES = Path(__file__).parent / "fixtures"
+CLIPS_OF_20 = ("--size", 64, "--frames", 20)
 RATE = 30
 SECOND = 10**9
 
@@ -111,12 +114,11 @@ def test_encodings(tmp_path, encoding):
     np.testing.assert_allclose(np.stack(found), wanted, atol=1)
 
 
-def test_frames_are_taken_by_their_stamps(tmp_path):
-    """Two neighbours recorded the wrong way round, and a camera faster than the wanted rate."""
+def test_stamps_measure_the_time(tmp_path):
+    """Recorded unevenly by a camera that is faster than the wanted rate."""
     frames = moving(60, 1.0, size=64)
     stamps = times(60)
-    recorded = [t + SECOND // 10 for t in stamps]
-    recorded[10], recorded[11] = recorded[11], recorded[10]
+    recorded = [t + SECOND // 10 + (i % 3) * SECOND // 200 for i, t in enumerate(stamps)]
     messages = [(r, raw(t, f, "rgb8")) for r, t, f in zip(recorded, stamps, frames, strict=True)]
     bag = write_bag(tmp_path / "bag", {"/image": messages})
     [source] = bag_topics(bag, "bag", None)
@@ -126,6 +128,145 @@ def test_frames_are_taken_by_their_stamps(tmp_path):
     fpt_data("shard", bag, "--out", out, "--size", 64, "--frames", 20, "--rate", 10)
     [clip] = clips_of(out)
     assert clip.meta["rate"] == 10 and psnr(clip.frames, frames[::3]) > 30
+
+
+@pytest.mark.parametrize("back", [0.02, 0.95, 3600.0])
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_a_clock_that_goes_back_begins_a_new_stretch(tmp_path, back, storage):
+    """The order of arrival counts, and no clip goes across."""
+    frames = numbered(60, size=64)
+    messages = [
+        (t, raw(t - round(back * SECOND) * (i >= 30), f, "rgb8"))
+        for i, (t, f) in enumerate(zip(times(60, start=4000 * SECOND), frames, strict=True))
+    ]
+    bag = write_bag(tmp_path / "bag", {"/image": messages}, storage)
+    out = tmp_path / "out"
+    done = fpt_data("shard", bag, "--out", out, "--size", 64, "--frames", 20)
+    found = [[number(frame) for frame in clip.frames] for clip in clips_of(out)]
+    # A step of less than an interval is none: stamps still rise.
+    second = 20 if back < 1 / RATE else 30
+    assert found == [list(range(20)), list(range(second, second + 20))] + [list(range(40, 60))] * (
+        back < 1 / RATE
+    )
+    said = f"its clock goes back by {back - 1 / RATE:.3f} s" in done.stderr
+    assert said == (back > 1 / RATE), done.stderr
+
+
+def test_what_came_in(tmp_path):
+    done = fpt_data("shard", FIXTURES / "clock_back", "--out", tmp_path, *CLIPS_OF_20)
+    assert "note: clock_back/image: its clock goes back by 0.950 s" in done.stderr
+    found = [[number(frame) for frame in clip.frames] for clip in clips_of(tmp_path)]
+    assert found == [list(range(20)), list(range(30, 50))]
+
+
+def test_depth_is_left_out_and_said_once(tmp_path):
+    done = fpt_data("shard", FIXTURES / "depth_beside_colour", "--out", tmp_path, *CLIPS_OF_20)
+    topics = [clip.meta["source"] for clip in clips_of(tmp_path)]
+    assert topics == ["depth_beside_colour/camera/color/image_raw/compressed"] * 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("skipped")]
+    assert len(lines) == 2 and all("is left out: " in line and "depth" in line for line in lines)
+
+
+def mono16(time, samples, encoding):
+    height, width = samples.shape
+    data = samples.astype("<u2").view(np.uint8).ravel()
+    image = CDR["sensor_msgs/msg/Image"]
+    return image(header(time), height, width, encoding, 0, 2 * width, data)
+
+
+def test_a_thermal_camera(tmp_path):
+    """16UC1 is a picture where a range is given."""
+    frames = numbered(20, size=64)[..., 0]
+    messages = [
+        (t, mono16(t, 7000 + 2 * f.astype(np.uint16), "16UC1"))
+        for t, f in zip(times(20), frames, strict=True)
+    ]
+    bag = write_bag(tmp_path / "bag", {"/thermal": messages})
+    plain, ranged = tmp_path / "plain", tmp_path / "ranged"
+    done = fpt_data("shard", bag, "--out", plain, *CLIPS_OF_20)
+    assert done.returncode == 1 and "depth in millimetres" in done.stderr
+    fpt_data("shard", bag, "--out", ranged, *CLIPS_OF_20, "--sample-range", 7000, 7510)
+    [clip] = clips_of(ranged)
+    assert psnr(clip.frames, np.repeat(frames[..., None], 3, -1)) > 28
+    done = fpt_data("shard", bag, "--out", ranged, *CLIPS_OF_20)
+    assert "sample_range was [7000, 7510] and is null" in done.stderr
+    done = fpt_data("shard", bag, "--out", plain, "--sample-range", 9, 9)
+    assert "sample-range is 9 9: must be 0 to 65535, the first lower" in done.stderr
+
+
+def test_pictures_that_the_node_has_drawn_on(tmp_path):
+    frames = moving(20, size=64)
+    messages = [(t, raw(t, f, "rgb8")) for t, f in zip(times(20), frames, strict=True)]
+    topics = ["/image", "/overlay", "/arm/overlay/compressed", "/overlay_camera"]
+    bag = write_bag(tmp_path / "bag", dict.fromkeys(topics, messages))
+    done = fpt_data("shard", bag, "--out", tmp_path / "out", *CLIPS_OF_20)
+    sources = [clip.meta["source"] for clip in clips_of(tmp_path / "out")]
+    assert sources == ["bag/image", "bag/overlay_camera"]
+    assert done.stderr.count("is left out: an overlay") == 2
+    fpt_data("shard", bag, "--out", tmp_path / "asked", *CLIPS_OF_20, "--topic", "/overlay")
+    assert [clip.meta["source"] for clip in clips_of(tmp_path / "asked")] == ["bag/overlay"]
+
+
+def test_a_mosaic_that_was_compressed_is_in_colour(tmp_path):
+    colours = moving(20, size=64)
+    messages = []
+    for t, f in zip(times(20), colours, strict=True):
+        mosaic = f[..., 1].copy()
+        mosaic[::2, ::2], mosaic[1::2, 1::2] = f[::2, ::2, 0], f[1::2, 1::2, 2]
+        data = cv2.imencode(".png", mosaic)[1].ravel()
+        image = CDR["sensor_msgs/msg/CompressedImage"]
+        messages.append((t, image(header(t), "bayer_rggb8; png compressed ", data)))
+    bag = write_bag(tmp_path / "bag", {"/image/compressed": messages})
+    fpt_data("shard", bag, "--out", tmp_path / "out", *CLIPS_OF_20)
+    [clip] = clips_of(tmp_path / "out")
+    assert psnr(clip.frames, colours) > 20
+    grey = np.repeat(colours.mean(-1, keepdims=True), 3, -1)
+    assert psnr(clip.frames, grey) < psnr(clip.frames, colours) - 3
+
+
+def test_what_is_no_picture_costs_one_line(tmp_path):
+    """Video in packets, as some drivers publish it under the type of a compressed image."""
+    image = CDR["sensor_msgs/msg/CompressedImage"]
+    packet = np.frombuffer(b"\0\0\0\1\x67" + bytes(50), np.uint8)
+    messages = [(t, image(header(t), "h264", packet)) for t in times(60)]
+    bag = write_bag(tmp_path / "bag", {"/video": messages})
+    done = fpt_data("shard", bag, "--out", tmp_path / "out", *CLIPS_OF_20)
+    assert done.returncode == 1
+    assert done.stderr.count("skipped") == 1
+    assert "has no picture that can be read: data (55 bytes, format 'h264') is" in done.stderr
+
+
+def test_one_bag_of_many_lacks_the_topic(tmp_path):
+    arguments = (*CLIPS_OF_20, "--topic", "/image")
+    done = fpt_data("shard", FIXTURES / "one_without_topic", "--out", tmp_path, *arguments)
+    assert done.returncode == 0
+    assert [clip.key for clip in clips_of(tmp_path)] == ["one_without_topic_a_image-00000"]
+    assert "skipped one_without_topic/b: no image topic /image: it has none" in done.stderr
+
+
+def test_a_folder_as_it_comes(tmp_path):
+    """A link to a folder, which leads back, too; what macOS noted; bags that were cut off."""
+    messages = [(t, raw(t, f, "rgb8")) for t, f in zip(times(3), moving(3), strict=True)]
+    (tmp_path / "disk").mkdir()
+    there = write_bag(tmp_path / "disk" / "run" / "bag", {"/image": messages}, StoragePlugin.MCAP)
+    (tmp_path / "disk" / "run" / "again").symlink_to(tmp_path / "disk")
+    folder = tmp_path / "robot"
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "disk")
+    (folder / "._video.MP4").write_bytes(b"Mac OS X")
+    (folder / "unfinished").mkdir()
+    content = (there / "bag.mcap").read_bytes()
+    (folder / "unfinished" / "unfinished.mcap").write_bytes(content[: len(content) // 2])
+    (folder / "gone.mp4").symlink_to(tmp_path / "nowhere")
+    done = fpt_data("shard", folder, "--out", tmp_path / "out", "--size", 64, "--frames", 3)
+    assert [clip.key for clip in clips_of(tmp_path / "out")] == ["robot_linked_run_bag_image-00000"]
+    lines = sorted(line for line in done.stderr.splitlines() if line.startswith("skipped"))
+    assert [line.split(": ")[0] for line in lines] == [
+        "skipped robot/._video.MP4",
+        "skipped robot/gone.mp4",
+        "skipped robot/unfinished/unfinished.mcap",
+    ]
+    assert "bag without metadata.yaml" in lines[2] and "Traceback" not in done.stderr
 
 
 def test_stamps_that_are_zero_give_way_to_the_time_of_recording(tmp_path):

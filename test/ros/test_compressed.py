@@ -9,18 +9,19 @@ import cv2
 import numpy as np
 import pytest
 from fpt_ros.msg import ErrorCode
-from ros_harness import scene
+from ros_harness import ROOT, scene
 
 POKE = (40.0, 30.0, 12.0, -5.0)
+FIXTURES = ROOT / "test/fixtures/images"
+
+
+def jpeg(pixels):
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
 @pytest.fixture(scope="module")
 def robot(start_node_of_module):
     return start_node_of_module(autostart=True, image_transport="compressed")
-
-
-def jpeg(pixels):
-    return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
 def test_compressed_images(robot):
@@ -39,15 +40,52 @@ def test_what_is_no_picture_is_refused(robot):
     assert "neither jpeg nor png" in planner.status["last refusal"]
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (jpeg(scene(120, 80))[:-700], "is a jpeg that is cut off"),
+        ((FIXTURES / "png_header_60000x60000.png").read_bytes(), "60000 x 60000 = 3600000000"),
+    ],
+    ids=["half", "huge"],
+)
+def test_half_and_huge_pictures_are_refused_when_they_arrive(robot, data, words):
+    """The newest image stays the good one, with its features."""
+    _, planner = robot
+    good = planner.compressed(jpeg(scene(120, 80)))
+    planner.wait_for(lambda: planner.predict(POKE, stamp=good).error_code == ErrorCode.NONE)
+    planner.compressed(data)
+    planner.wait_for(lambda: words in planner.status["last refusal"])
+    assert planner.predict(POKE).motion.header.stamp == good
+
+
+def damaged_png():
+    """Whole, but for a byte in the middle."""
+    data = bytearray(cv2.imencode(".png", scene(120, 80))[1].tobytes())
+    data[len(data) // 2] ^= 255
+    return bytes(data)
+
+
 def test_broken_picture_is_an_error_for_who_asks_and_is_let_go(robot):
     _, planner = robot
     good = planner.compressed(jpeg(scene(120, 80)))
     planner.wait_for(lambda: planner.predict(POKE, stamp=good).error_code == ErrorCode.NONE)
-    broken = planner.compressed(jpeg(scene(120, 80))[:40])
+    broken = planner.compressed(damaged_png())
     planner.wait_for(
         lambda: planner.predict(POKE, stamp=broken).error_code == ErrorCode.PREDICTION_FAILED
     )
     assert planner.predict(POKE).motion.header.stamp == good
+
+
+def test_depth_is_refused_and_thermal_images_are_read(robot):
+    _, planner = robot
+    samples = np.linspace(7000, 7500, 120 * 80).astype(np.uint16).reshape(80, 120)
+    data = cv2.imencode(".png", samples)[1].tobytes()
+    planner.compressed(data, "16UC1; png compressed ")
+    planner.wait_for(lambda: "depth in millimetres" in planner.status["last refusal"])
+    assert planner.set_parameter("sample_range", [7000, 7500]).successful
+    stamp = planner.compressed(data, "16UC1; png compressed ")
+    planner.wait_for(lambda: planner.predict(POKE, stamp=stamp).error_code == ErrorCode.NONE)
+    assert planner.set_parameter("sample_range", [0, 65535]).successful
 
 
 def test_lack_of_memory_ends_the_request_only(robot):

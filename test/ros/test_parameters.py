@@ -32,7 +32,7 @@ def test_every_parameter_is_described(planner):
     for name, field in FIELDS.items():
         assert len(descriptors[name].description) > 20
         assert descriptors[name].read_only == (field.metadata["when"] == RESTART)
-        if field.metadata["minimum"] is not None and name != "grid":
+        if field.metadata["minimum"] is not None and not isinstance(field.default, tuple):
             ranges = descriptors[name].integer_range or descriptors[name].floating_point_range
             assert ranges[0].from_value == field.metadata["minimum"]
             assert ranges[0].to_value == field.metadata["maximum"]
@@ -78,6 +78,10 @@ def test_readme_says_the_same():
         ("image_cache", 0, "range"),
         ("horizon", -1.0, "range"),
         ("trigger", "never", "must be one of pokes, image, both"),
+        ("sample_range", [9, 9], "[9, 9]: must be [low, high], each 0 to 65535, low below high"),
+        ("sample_range", [0, 65536], "each 0 to 65535"),
+        ("sample_range", [1], "must be [low, high]"),
+        ("max_image_pixels", 0, "range"),
         ("grid", [0, 5], "each 1 to 1024"),
         ("grid", [4, 4, 4], "[columns, rows]"),
         ("grid", [1000, 1000], "max_queries, which is 16384"),
