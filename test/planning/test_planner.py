@@ -95,7 +95,7 @@ def test_a_place_that_would_not_move_is_not_poked(monkeypatch):
     beside = np.zeros((200, 200), bool)
     beside[112:118] = beside[92:109, 50:150] = True
     assert on_bar(plan(touchable=beside)[0].poke[:2])
-    monkeypatch.setattr("fpt_ros.poke_problem.STUCK", 0.0)
+    monkeypatch.setattr("fpt_ros.planning.search.STUCK", 0.0)
     assert not on_bar(plan(touchable=beside, seed=1)[0].poke[:2])
 
 
