@@ -7,6 +7,7 @@ their distance, so that several different ways to the goals are followed.
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,14 +100,14 @@ class PokeSearch:
             min_gain: a round that improves the best score by less is the last one.
         """
         fingers = start.shape[1]
-        pokes = self.limits.allowed(lambda n: self._drawn(n, fingers), 2 * count)
+        pokes = self.limits.allowed(partial(self._drawn, fingers), 2 * count)
         start = self.limits.fitted(start)
         tried = self.tried(np.concatenate([start[self.limits.allows(start)], pokes]))
         scale = 1.0
         for _ in range(rounds if len(tried.pokes) else 0):
             best = tried.scores.max()
             parents = tried.pokes[tried.best(PARENTS, VARIED / 2 * scale * self.limits.reach)]
-            pokes = self.limits.allowed(lambda n: self._varied(parents, scale, n), count)
+            pokes = self.limits.allowed(partial(self._varied, parents, scale), count)
             tried, scale = tried.joined(self.tried(pokes)), SHRINKING * scale
             if tried.scores.max() < best + min_gain:
                 break
@@ -149,7 +150,7 @@ class PokeSearch:
             )
         return costs
 
-    def _drawn(self, count: int, fingers: int) -> Float[np.ndarray, "count p 4"]:
+    def _drawn(self, fingers: int, count: int) -> Float[np.ndarray, "count p 4"]:
         """Places that would move, and shifts about as they would; some go otherwise."""
         total, rng = count * fingers, self.rng
         places = self.movable.draw(total, 0, rng)
