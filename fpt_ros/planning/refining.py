@@ -23,10 +23,9 @@ STEPS = 8
 def refined(
     predict: Predict, goals: Goals, pokes: Float[np.ndarray, "p 4"]
 ) -> Float[np.ndarray, "p 4"]:
-    """The pokes with displacements that lessen the root mean square errors of the points.
+    """The pokes with displacements that lessen the points' expected errors; places stay.
 
-    Quasi-Newton steps (L-BFGS); the places stay where they are. Differentiated once per step is
-    E[d^2] = |mean - goal|^2 + trace(covariance), which is smooth where E[d] need not be.
+    Quasi-Newton steps (L-BFGS: D. C. Liu, J. Nocedal, Mathematical Programming 45, 1989).
 
     Raises:
         ValueError: the predicted mixture has no gradient with respect to the pokes.
@@ -41,9 +40,7 @@ def refined(
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         motion = predict(torch.cat([places, shifts], 1), goals.points)
-        second = ((motion.mean - wanted) ** 2).sum(-1)
-        second = second + motion.covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
-        loss = (shares * weights * second.sqrt() / scale).sum()
+        loss = (shares * weights * motion.expected_distance(wanted) / scale).sum()
         if not loss.requires_grad:
             raise ValueError("predict gave a mixture without gradients with respect to the pokes")
         loss.backward()

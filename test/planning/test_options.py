@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from bar_world import GOAL, PIVOT, WANTED, Counted, evaluator, normals, plan, turned
 
 from fpt_ros.client.results import Samples
+from fpt_ros.inference.predictor import Predictor
 from fpt_ros.model import MotionMixture
 
 BUTTONS = np.array([[50.0, 60.0], [150.0, 140.0]])
@@ -108,6 +111,21 @@ def test_gradients_refine_the_plan():
     assert abs(turned(rough.poke) - GOAL[1]) > 0.2
     assert turned(fine.poke) == pytest.approx(GOAL[1], abs=0.05)
     assert fine.score > rough.score
+
+
+def test_gradients_of_the_predictor_refine_the_plan():
+    """On noise and with the embedded weights: no plan is worse, and some are better."""
+    predictor = Predictor.from_checkpoint("embedded", device="cpu")
+    image = np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)
+    context = predictor.embed(image)
+    ask, predict = (partial(f, context) for f in (predictor.evaluate, predictor.predict))
+    little = {"evaluate": ask, "points": [[80.0, 80.0]], "goals": [[12.0, 0.0]], "stay": []}
+    little |= {"touchable": np.ones((160, 160), bool), "candidates": 8, "rounds": 1, "plans": 1}
+    rough = [plan(**little, seed=seed)[0].score for seed in range(2)]
+    fine = [plan(**little, seed=seed, predict=predict)[0].score for seed in range(2)]
+    gains = np.array(fine) - rough
+    assert (gains > -0.01).all()
+    assert (gains > 0.01).any()
 
 
 def test_predictions_without_gradients_are_refused_by_name():
