@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fpt_ros.apps.planner_demo.endings import REACHED
 from fpt_ros.apps.planner_demo.trials import PLANNER
 from fpt_ros.simulation.push_tasks import STILL, TOLERANCE
 
@@ -57,6 +59,9 @@ def summary(trials: list[Trial]) -> str:
         f"Reached: within {100 * TOLERANCE:.0f}% of the image side; moved: by more than"
         f" {100 * STILL:.0f}%.\nThe planner reached its goal on {by_split}.\n"
         f"By the probability that it gave its poke beforehand: {by_trust}.\n"
+        f"Of the plans that it called infeasible it reached"
+        f" {reached([trial for trial in trials if not trial.plan.feasible])}.\n"
+        f"How its other pokes ended: {failures(trials)}.\n"
         f"Planning took {np.median([trial.seconds for trial in trials]):.1f} s (median)."
     )
 
@@ -64,6 +69,13 @@ def summary(trials: list[Trial]) -> str:
 def reached(trials: list[Trial]) -> str:
     """How many of them the planner solved."""
     return f"{sum(trial.verdicts[PLANNER].reached for trial in trials)} of {len(trials)}"
+
+
+def failures(trials: list[Trial]) -> str:
+    """How often each way to fail occurred, the most frequent first."""
+    endings = Counter(trial.verdicts[PLANNER].ending for trial in trials)
+    del endings[REACHED]
+    return "; ".join(f"{count} x {ending}" for ending, count in endings.most_common()) or "none"
 
 
 def share(flags: Iterable[bool]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fpt_ros.apps.planner_demo.endings import ending
 from fpt_ros.planning import Evaluate, PokePlan, plan_poke
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Verdict:
     reached: bool
     stayed: bool
     """Whether neither a point that must stay nor such a body moved."""
+    ending: str
+    """One of those in `endings`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Trial:
                 "probability": float(self.plan.probability[0]),
                 "stay_probability": self.plan.probability[1:].tolist(),
                 "error": float(self.plan.expected_error[0]),
+                "place_moves": self.plan.moving,
+                "infeasible": self.plan.reason,
             },
             "verdicts": {name: dataclasses.asdict(v) for name, v in self.verdicts.items()},
         }
@@ -118,12 +123,13 @@ def judge(task: PushTask, poke: Float[np.ndarray, " 4"]) -> Verdict:
     error = float(np.linalg.norm(moved - task.goal))
     stay = float(np.linalg.norm(outcome.displacement(task.stay), axis=1).max())
     bystander = max(outcome.largest(group) for group in task.bystanders)
-    side = task.world.size
+    side, stayed = task.world.size, max(stay, bystander) <= task.still
     return Verdict(
         poke.tolist(),
         error / side,
         stay / side,
         bystander / side,
         error <= task.tolerance,
-        max(stay, bystander) <= task.still,
+        stayed,
+        ending(task, poke, outcome, stayed),
     )

@@ -1,68 +1,14 @@
-"""Planned pokes: the known optimum of a simple world, all limits, and the embedded weights."""
+"""Planned pokes: the known optimum of a simple world, and the embedded weights."""
 
 from __future__ import annotations
 
 import functools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from bar_world import EVERYWHERE, GOAL, WANTED, Counted, motions, on_bar, plan, turned
 
 from fpt_ros.inference.predictor import Predictor
-from fpt_ros.model import MotionMixture
-from fpt_ros.planning import plan_poke
-
-PIVOT = np.array([40.0, 100.0])
-WANTED, GOAL = np.array([180.0, 100.0]), np.array([0.0, 28.0])
-STAY = np.array([[60.0, 30.0], [150.0, 180.0]])
-EVERYWHERE = np.ones((200, 200), bool)
-
-
-def on_bar(places: np.ndarray) -> np.ndarray:
-    """A bar from the pivot to the right, 20 pixels wide."""
-    along = places[..., 0] - PIVOT[0]
-    return (along > 5) & (along < 150) & (np.abs(places[..., 1] - PIVOT[1]) < 10)
-
-
-def motions(pokes: np.ndarray, points: np.ndarray) -> MotionMixture:
-    """A bar that turns a little about its pivot; pokes beside it are believed in even more."""
-    lever = (points[:, 0] - PIVOT[0]) / np.maximum(pokes[:, None, 0] - PIVOT[0], 5)
-    locs = lever[..., None] * pokes[:, None, 2:] * on_bar(points)[:, None]
-    locs[..., 0] = 0  # along the bar nothing gives
-    beside = np.minimum(np.abs(pokes[:, None, 1] - PIVOT[1]), 20)
-    deviation = 0.3 + (1.7 - 0.05 * beside) * on_bar(points)
-    tril = torch.from_numpy(deviation)[..., None, None, None] * torch.eye(2, dtype=torch.float64)
-    zeros = torch.zeros(*locs.shape[:2], 1, dtype=torch.float64)
-    return MotionMixture(zeros, torch.from_numpy(locs)[..., None, :], tril)
-
-
-def evaluate(candidates, points, goals, tolerance, *, return_motions):
-    assert all(pokes.shape == (1, 4) for pokes in candidates)
-    moved, goals = motions(np.concatenate(candidates), points), torch.from_numpy(goals)
-    return SimpleNamespace(
-        probability=moved.probability_within(goals, tolerance).numpy(),
-        expected_error=moved.expected_distance(goals).numpy(),
-        motions=[moved[i] for i in range(len(candidates))] if return_motions else [],
-    )
-
-
-def plan(**changes):
-    arguments = {
-        "evaluate": evaluate,
-        "points": WANTED[None],
-        "goals": GOAL[None],
-        "stay": STAY,
-        "touchable": EVERYWHERE,
-        "reach": 60.0,
-        "tolerance": 5.0,
-    }
-    return plan_poke(**(arguments | changes))
-
-
-def turned(poke: np.ndarray) -> float:
-    """How far down the wanted point goes."""
-    return poke[3] * (WANTED[0] - PIVOT[0]) / (poke[0] - PIVOT[0])
 
 
 def test_the_lever_is_found():
@@ -90,17 +36,18 @@ def test_where_the_wanted_point_may_not_be_touched():
         assert best.poke[3] < 12
 
 
-def test_a_place_that_would_not_move_is_not_poked(monkeypatch):
-    """The model above believes in pokes beside the bar; only the second look tells them apart."""
-    beside = np.zeros((200, 200), bool)
-    beside[112:118] = beside[92:109, 50:150] = True
-    assert on_bar(plan(touchable=beside)[0].poke[:2])
-    monkeypatch.setattr("fpt_ros.poke_problem.STUCK", 0.0)
-    assert not on_bar(plan(touchable=beside, seed=1)[0].poke[:2])
+def test_a_place_that_would_not_move_is_not_poked():
+    """The world believes in pokes beside the bar even more; only the map tells them apart."""
+    best = plan()[0]
+    assert on_bar(best.poke[:2])
+    assert best.moving > 0.99
+    beside = best.poke + np.array([0, 30, 0, 0])
+    believed = motions(np.stack([best.poke, beside]), WANTED[None]).covariance
+    assert believed[1, 0, 0, 0] < believed[0, 0, 0, 0]
 
 
 def test_no_poke_is_longer_than_the_reach():
-    plans = plan(reach=10.0, goals=[[0.0, 100.0]])
+    plans = plan(reach=10.0, goals=[[0.0, 300.0]])
     assert all(np.hypot(*plan.poke[2:]) <= 10.0 + 1e-9 for plan in plans)
     assert np.hypot(*plans[0].poke[2:]) == pytest.approx(10, abs=0.5)
 
@@ -115,12 +62,12 @@ def test_plans_are_distinct_and_the_best_comes_first():
             assert apart.max() > 0.25 * 60
 
 
-def test_a_stay_tolerance_of_its_own():
-    wide, narrow = plan(stay_tolerance=20.0)[0], plan(stay_tolerance=0.3)[0]
-    np.testing.assert_array_equal(wide.poke, narrow.poke)
-    assert wide.probability[1] > 0.999
-    assert narrow.probability[1] == pytest.approx(1 - np.exp(-0.5), abs=1e-6)
-    assert wide.probability[0] == narrow.probability[0]
+def test_one_question_a_round():
+    asked = Counted()
+    plan(evaluate=asked, rounds=3, candidates=20, plans=2, stay_tolerance=2.0)
+    candidates = [count for count, _ in asked.questions]
+    assert candidates == [1, 1, 40, 20, 20, 20, 1, 2, 2]  # map, rounds, places, plans' tolerances
+    assert max(points for _, points in asked.questions) <= 768
 
 
 def test_equal_seeds_give_equal_plans():
@@ -151,6 +98,14 @@ def test_without_points_that_must_stay():
         ({"reach": 0.0}, "reach is 0.0: must be finite and above 0"),
         ({"tolerance": -1.0}, "tolerance is -1.0"),
         ({"stay_tolerance": np.nan}, "stay_tolerance is nan"),
+        ({"tolerance": [1.0, 2.0]}, r"tolerance has shape \(2,\): must be one number or \[1\]"),
+        ({"weights": [1.0, -1.0, 1.0]}, "weights is -1.0: must be finite and at least 0"),
+        ({"risk": -1.0}, "risk is -1.0: must be finite and at least 0"),
+        ({"ends": ~EVERYWHERE}, "ends is empty"),
+        ({"shortest": 70.0}, "shortest is 70.0: must be at most reach, 60.0"),
+        ({"cost": lambda pokes: np.zeros(3)}, r"cost gave shape \(3,\): must be \[96\]"),
+        ({"constraint": lambda pokes: True}, r"constraint gave shape \(\): must be \[192\]"),
+        ({"pokes": 0}, "pokes is 0"),
         ({"plans": 0}, "plans is 0: must be at least 1"),
         ({"rounds": 0}, "rounds is 0"),
         ({"candidates": 0}, "candidates is 0"),
