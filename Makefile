@@ -1,14 +1,16 @@
 # make test, make demo: both set up .venv/ and install/ first, once. make help lists the rest.
-# ROS_DISTRO=kilted uses .venv-kilted/ and install-kilted/. PYTHON: 3.10 to 3.14.
+# FPT_ROS_DISTRO=kilted uses .venv-kilted/ and install-kilted/. PYTHON: 3.10 to 3.14.
+# (Not ROS_DISTRO, which a shell has where another ROS is installed.)
 
 SHELL := /bin/bash
-ROS_DISTRO ?= jazzy
+FPT_ROS_DISTRO ?= jazzy
 PYTHON ?= python3
-export ROS_DISTRO PYTHON
+export FPT_ROS_DISTRO PYTHON
 
-suffix := $(if $(filter-out jazzy,$(ROS_DISTRO)),-$(ROS_DISTRO))
+suffix := $(if $(filter-out jazzy,$(FPT_ROS_DISTRO)),-$(FPT_ROS_DISTRO))
 venv := .venv$(suffix)
 install := install$(suffix)
+venv_inputs := constraints.txt pyproject.toml scripts/make_venv.sh scripts/fix_wheel_paths.py
 # Two makes at once wait for each other where they write the same files.
 locked := flock Makefile
 in_environment := . scripts/env.sh &&
@@ -17,24 +19,33 @@ package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv actio
 	$(shell find examples fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
 
 .PHONY: help build test lint demo planner-demo clean
+.PRECIOUS: $(venv)/.ready-%
 
 help:
 	@echo "make test                          lint, type checks and all tests"
 	@echo "make demo [IMAGE=photo.jpg POKE=x,y,dx,dy]   the node on a recording or a picture"
 	@echo "make planner-demo                  a planner with the node on simulated scenes, closed loop"
 	@echo "make build                         the environment and the ROS package"
+	@echo "make venv-EXTRA                    adds an extra of pyproject.toml: train, sim, web, test"
 	@echo "make lint                          ruff and mypy"
 	@echo "make clean                         remove what was built (rm -r $(venv): the environment)"
 
 build: $(install)/.built
 
-$(venv)/.ready: constraints.txt pyproject.toml scripts/make_venv.sh scripts/fix_wheel_paths.py
+# ROS and what the demo needs; each extra adds to it.
+$(venv)/.ready: $(venv_inputs)
 	@$(locked) scripts/make_venv.sh $(venv)
+
+$(venv)/.ready-%: $(venv)/.ready
+	@$(locked) scripts/make_venv.sh $(venv) $*
+
+venv-%: $(venv)/.ready-%
+	@echo "$(venv) has what the extra $* needs; . scripts/env.sh puts a shell into it"
 
 $(install)/.built: $(venv)/.ready scripts/build.sh scripts/env.sh $(package_files)
 	@$(locked) scripts/build.sh $(install)
 
-lint: $(venv)/.ready
+lint: $(venv)/.ready-test
 	$(in_environment) ruff check . && mypy
 
 test: build lint
@@ -45,7 +56,7 @@ demo: build
 	@$(in_environment) python -m fpt_ros.apps.demo \
 		$(if $(IMAGE),--image="$(IMAGE)") $(if $(POKE),--poke="$(POKE)")
 
-planner-demo: build
+planner-demo: build $(venv)/.ready-sim
 	@scripts/need_osmesa.sh
 	@$(in_environment) python -m fpt_ros.apps.planner_demo $(if $(SCENES),--scenes=$(SCENES))
 

@@ -1,19 +1,26 @@
 """Starts the node fpt, and rviz with it if asked: ros2 launch fpt_ros fpt.launch.py --show-args
 
-Values come from the parameters file; an argument given here wins over it.
+An argument that is given wins over the parameters file and over SetParameter; one that is not
+given changes nothing.
 """
 
-from ament_index_python.packages import get_package_share_path
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
+from pathlib import Path
+
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_path,
+)
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from fpt_ros.ros.cameras import find_camera
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-CONFIG = get_package_share_path("fpt_ros") / "config"
-FROM_FILE = ""
+NOT_GIVEN = ""
+BOOLEANS = ["true", "false", "True", "False"]
 # Arguments that are parameters of the node, with their types.
 PARAMETERS = {
     "checkpoint": str,
@@ -22,99 +29,160 @@ PARAMETERS = {
     "autostart": bool,
     "use_sim_time": bool,
 }
+# Name, default, what it means, and what is allowed where not anything is.
+ARGUMENTS = [
+    (
+        "params_file",
+        NOT_GIVEN,
+        "Parameters of the node (YAML), for example your copy of config/fpt.yaml, which explains "
+        "each; empty: the node's defaults",
+        None,
+    ),
+    ("namespace", NOT_GIVEN, "Namespace of the node, one for each camera", None),
+    (
+        "image",
+        NOT_GIVEN,
+        "Image topic; with image_transport compressed without /compressed; empty: that of the one "
+        "camera that publishes, else image",
+        None,
+    ),
+    (
+        "image_transport",
+        NOT_GIVEN,
+        "How images arrive; empty: as the parameters file says",
+        [NOT_GIVEN, "raw", "compressed"],
+    ),
+    (
+        "checkpoint",
+        NOT_GIVEN,
+        "Weights: embedded, hub:OWNER/NAME[@REVISION]/FILE or a path; empty: as the parameters "
+        "file says",
+        None,
+    ),
+    (
+        "device",
+        NOT_GIVEN,
+        "auto, cpu, cuda or cuda:N; empty: as the parameters file says",
+        None,
+    ),
+    (
+        "autostart",
+        NOT_GIVEN,
+        "Whether the node configures and activates itself, false where a lifecycle manager does; "
+        "empty: as the parameters file says, else true",
+        [NOT_GIVEN, *BOOLEANS],
+    ),
+    (
+        "use_sim_time",
+        NOT_GIVEN,
+        "Whether time comes from /clock (recordings, simulators); empty: as the parameters file "
+        "says, else false",
+        [NOT_GIVEN, *BOOLEANS],
+    ),
+    (
+        "respawn",
+        "false",
+        "Whether the node is started again two seconds after it died",
+        BOOLEANS,
+    ),
+    (
+        "log_level",
+        NOT_GIVEN,
+        "What the node logs; empty: info and above",
+        [NOT_GIVEN, "debug", "info", "warn", "error", "fatal"],
+    ),
+    ("rviz", "false", "Whether to show image, overlay and markers in rviz", BOOLEANS),
+]
 
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
-            DeclareLaunchArgument(
-                "params_file",
-                default_value=str(CONFIG / "fpt.yaml"),
-                description="Parameters of the node (YAML); config/fpt.yaml explains each",
+            *(
+                DeclareLaunchArgument(
+                    name, default_value=default, description=text, choices=choices
+                )
+                for name, default, text, choices in ARGUMENTS
             ),
-            DeclareLaunchArgument(
-                "namespace",
-                default_value="",
-                description="Namespace of the node, one for each camera",
-            ),
-            DeclareLaunchArgument(
-                "image",
-                default_value="image",
-                description="Image topic; with image_transport compressed without /compressed",
-            ),
-            DeclareLaunchArgument(
-                "image_transport",
-                default_value=FROM_FILE,
-                choices=[FROM_FILE, "raw", "compressed"],
-                description="How images arrive; empty: as the parameters file says",
-            ),
-            DeclareLaunchArgument(
-                "checkpoint",
-                default_value=FROM_FILE,
-                description="Weights: embedded, hub:OWNER/NAME[@REVISION]/FILE or a path; "
-                "empty: as the parameters file says",
-            ),
-            DeclareLaunchArgument(
-                "device",
-                default_value=FROM_FILE,
-                description="auto, cpu, cuda or cuda:N; empty: as the parameters file says",
-            ),
-            DeclareLaunchArgument(
-                "autostart",
-                default_value="true",
-                choices=["true", "false"],
-                description="Whether the node configures and activates itself; "
-                "false where a lifecycle manager does",
-            ),
-            DeclareLaunchArgument(
-                "use_sim_time",
-                default_value="false",
-                choices=["true", "false"],
-                description="Whether time comes from /clock (recordings, simulators)",
-            ),
-            DeclareLaunchArgument(
-                "log_level",
-                default_value="info",
-                choices=["debug", "info", "warn", "error", "fatal"],
-                description="What the node logs",
-            ),
-            DeclareLaunchArgument(
-                "rviz",
-                default_value="false",
-                choices=["true", "false"],
-                description="Whether to show image, overlay and markers in rviz",
-            ),
-            OpaqueFunction(function=_start_node),
-            Node(
-                package="rviz2",
-                executable="rviz2",
-                name="rviz",
-                namespace=LaunchConfiguration("namespace"),
-                arguments=["--display-config", str(CONFIG / "fpt.rviz")],
-                remappings=[("image", LaunchConfiguration("image"))],
-                condition=IfCondition(LaunchConfiguration("rviz")),
-            ),
+            OpaqueFunction(function=_start),
         ]
     )
 
 
-def _start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The node with the parameters file and those arguments over it that were given."""
+def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """All checks come before the first process, so that an error leaves none behind."""
+    values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
+    with_rviz = values["rviz"].lower() == "true"
+    if with_rviz:
+        _need_rviz()
+    if values["params_file"] != NOT_GIVEN and not Path(values["params_file"]).is_file():
+        raise RuntimeError(f"params_file is '{values['params_file']}': there is no such file")
+    said, image = _image_topic(context, values)
+    return [*said, _node(values, image), *([_rviz(values, image)] if with_rviz else [])]
+
+
+def _need_rviz() -> None:
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        raise RuntimeError(
+            "rviz:=true: rviz2 is not installed: sudo apt install ros-$ROS_DISTRO-rviz2, or launch "
+            "without rviz"
+        ) from None
+
+
+def _image_topic(
+    context: LaunchContext, values: dict[str, str]
+) -> tuple[list[LaunchDescriptionEntity], str]:
+    """What to log, and what replaces the topic `image`: as given, or the one camera's."""
+    if values["image"] != NOT_GIVEN:
+        return [], values["image"]
+    if "image" in dict(context.launch_configurations.get("ros_remaps", [])):  # SetRemap
+        return [], "image"
+    namespace = context.launch_configurations.get("ros_namespace", "") + "/" + values["namespace"]
+    try:
+        found = find_camera(namespace, values["image_transport"])
+    except ValueError as error:
+        raise RuntimeError(f"{error}: say which one with image:=TOPIC") from None
+    if found is None:
+        return [
+            LogInfo(msg="no camera found: waiting for the topic image; else image:=TOPIC")
+        ], "image"
+    return [
+        LogInfo(msg=f"images from {found}, the one camera found; another with image:=TOPIC")
+    ], found
+
+
+def _node(values: dict[str, str], image: str) -> LifecycleNode:
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
         for name, value_type in PARAMETERS.items()
-        if LaunchConfiguration(name).perform(context) != FROM_FILE
+        if values[name] != NOT_GIVEN
     }
-    return [
-        LifecycleNode(
-            package="fpt_ros",
-            executable="fpt_node",
-            name="fpt",
-            namespace=LaunchConfiguration("namespace"),
-            parameters=[LaunchConfiguration("params_file"), given],
-            remappings=[("image", LaunchConfiguration("image"))],
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-            output="screen",
-            emulate_tty=True,
-        )
-    ]
+    files = [values["params_file"]] if values["params_file"] != NOT_GIVEN else []
+    level = ["--log-level", values["log_level"]] if values["log_level"] != NOT_GIVEN else []
+    return LifecycleNode(
+        package="fpt_ros",
+        executable="fpt_node",
+        name="fpt",
+        namespace=values["namespace"],
+        # Later ones win: SetParameter comes after these arguments, then the parameters below.
+        arguments=["--ros-args", "-p", "autostart:=true", *level],
+        parameters=[*files, given],
+        remappings=[("image", image)],
+        output="screen",
+        emulate_tty=True,
+        respawn=values["respawn"].lower() == "true",
+        respawn_delay=2.0,
+    )
+
+
+def _rviz(values: dict[str, str], image: str) -> Node:
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz",
+        namespace=values["namespace"],
+        arguments=["--display-config", str(get_package_share_path("fpt_ros") / "config/fpt.rviz")],
+        remappings=[("image", image)],
+    )

@@ -1,17 +1,17 @@
 # Puts a bash or zsh shell into the environment that `make` has set up:
-#   . scripts/env.sh                       Jazzy
-#   ROS_DISTRO=kilted . scripts/env.sh     another distribution
+#   . scripts/env.sh                           Jazzy
+#   FPT_ROS_DISTRO=kilted . scripts/env.sh     another distribution
 # Variables of an installed ROS are replaced, not extended: two ROS versions in one process crash.
 
 _fpt_root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
-export ROS_DISTRO=${ROS_DISTRO:-jazzy}
+export ROS_DISTRO=${FPT_ROS_DISTRO:-jazzy}
 _fpt_suffix=-$ROS_DISTRO
 if [ "$ROS_DISTRO" = jazzy ]; then _fpt_suffix=; fi
 _fpt_venv=$_fpt_root/.venv$_fpt_suffix
 _fpt_prefix=$_fpt_root/install$_fpt_suffix/fpt_ros
 
 if [ ! -f "$_fpt_venv/.ready" ]; then
-    echo "scripts/env.sh: no $_fpt_venv yet: run 'make build ROS_DISTRO=$ROS_DISTRO' first" >&2
+    echo "scripts/env.sh: no $_fpt_venv yet: run 'make build FPT_ROS_DISTRO=$ROS_DISTRO' first" >&2
     return 1
 fi
 . "$_fpt_venv/bin/activate"
@@ -19,6 +19,7 @@ fi
 _fpt_python=$(cd "$_fpt_venv/lib" && echo python3.*)
 export AMENT_PREFIX_PATH=$_fpt_prefix:$_fpt_venv
 export CMAKE_PREFIX_PATH=$AMENT_PREFIX_PATH
+unset COLCON_PREFIX_PATH
 export PYTHONPATH=$_fpt_prefix/lib/$_fpt_python/site-packages
 
 # The wheels' start-up hook would compute the library path and start Python a second time.

@@ -9,14 +9,17 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from ament_index_python import get_package_prefix, get_package_share_path
 from ament_index_python.packages import get_packages_with_prefixes
+from catkin_pkg.changelog import Changelog, populate_changelog_from_rst
 from packaging.requirements import Requirement
 
 if sys.version_info >= (3, 11):
@@ -56,11 +59,62 @@ def test_interface_is_generated_and_every_field_explained(path: Path):
     assert [line for line in fields if not re.search(r"# \S", line)] == []
 
 
+def declared(*tags: str) -> set[str]:
+    return {element.text for element in PACKAGE if element.tag in tags}
+
+
 def test_package_xml_declares_every_ros_package_that_is_imported():
-    declared = {element.text for element in PACKAGE if element.tag in ("depend", "exec_depend")}
     ros = {*get_packages_with_prefixes(), "launch", "launch_ros", "cv_bridge"} - {"fpt_ros"}
-    used = set().union(*(imported(path) for path in sources("fpt_ros/ros", "launch")))
-    assert used & ros <= declared
+    at_run_time = declared("depend", "exec_depend")
+    folders = ("fpt_ros/ros", "fpt_ros/client", "fpt_ros/apps", "launch")
+    assert set().union(*(imported(path) for path in sources(*folders))) & ros <= at_run_time
+    for_tests = at_run_time | declared("test_depend")
+    folders = ("test/ros", "test/model", "test/inference")  # those of colcon test
+    assert set().union(*(imported(path) for path in sources(*folders))) & ros <= for_tests
+
+
+def test_package_xml_says_who_made_it_and_where_it_is():
+    assert PACKAGE.find("author") is not None
+    assert {url.get("type") for url in PACKAGE.iter("url")} == {
+        *("website", "bugtracker", "repository")
+    }
+
+
+def test_changelog_has_catkin_s_format():
+    text = (ROOT / "CHANGELOG.rst").read_text()
+    version = PACKAGE.findtext("version")
+    # As a release does it. catkin_pkg sees no section that has another form.
+    released = re.sub(
+        r"(?m)^Forthcoming\n-+$", f"{version} (2026-01-01)\n{'-' * 18}", text, count=1
+    )
+    changelog = populate_changelog_from_rst(Changelog("fpt_ros"), released)
+    newest, _, entries = next(changelog.foreach_version())
+    assert newest == version
+    assert entries
+
+
+# What an extra's name stands for: the packages that import what it brings.
+USES = {
+    "demo": ["fpt_ros/apps"],
+    "sim": ["fpt_ros/simulation", "fpt_ros/apps/planner_demo"],
+    "train": ["fpt_ros/data", "fpt_ros/training", "fpt_ros/eval"],
+}
+# Imported where they are, or where an option asks for them.
+OPTIONAL = {"ray": "ray", "wandb": "wandb", "mujoco": "sim", "_typeshed": "mypy"}
+
+
+@pytest.mark.parametrize("extra", USES)
+def test_extra_brings_what_its_users_import(extra: str):
+    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]]
+    brought = {re.sub("[-_.]+", "-", Requirement(text).name) for text in requirements}
+    distributions = packages_distributions()
+    ros = {*get_packages_with_prefixes(), *sys.stdlib_module_names, *OPTIONAL, "jaxtyping"}
+    for path in sources(*USES[extra]):
+        if extra == "demo" and "planner_demo" in path.parts:
+            continue
+        for module in imported(path) - ros:
+            names = {re.sub("[-_.]+", "-", name) for name in distributions[module]}
+            assert names & {*brought, "fpt-ros"}, f"{path} imports {module}"
 
 
 def test_every_executable_is_where_ros2_run_looks():
@@ -102,6 +156,8 @@ def test_constraints_pin_every_requirement_exactly():
     extras = PROJECT["optional-dependencies"].values()
     for text in [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]:
         requirement = Requirement(text)
+        if requirement.name == "fpt_ros":  # an extra made of others
+            continue
         assert requirement.specifier.contains(pins[requirement.name.replace("_", "-")]), text
 
 
@@ -125,17 +181,113 @@ def test_messages_do_not_import_torch():
     assert "torch" not in modules
 
 
+# A shell in which another ROS was sourced, whose Python packages do not fit.
+FOREIGN = {
+    "ROS_DISTRO": "humble",
+    "AMENT_PREFIX_PATH": "/opt/ros/humble",
+    "COLCON_PREFIX_PATH": "/opt/ros/humble",
+    "LD_LIBRARY_PATH": "/opt/ros/humble/lib",
+}
+
+
+def test_make_takes_its_own_environment_where_another_ros_is_sourced():
+    environment = {**os.environ, **FOREIGN}
+    command = ["make", "--dry-run", "--always-make", "demo"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "make_venv.sh .venv\n" in done.stdout
+    assert "humble" not in done.stdout
+    other = subprocess.run(
+        [*command, "FPT_ROS_DISTRO=kilted"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "make_venv.sh .venv-kilted\n" in other.stdout
+
+
+def test_env_sh_replaces_the_variables_of_another_ros(tmp_path: Path):
+    (tmp_path / "rclpy.py").write_text("raise ImportError('that of another ROS')")
+    environment = {**os.environ, **FOREIGN, "PYTHONPATH": str(tmp_path)}
+    environment.pop("FPT_ROS_DISTRO", None)
+    script = ". scripts/env.sh && python -c 'import rclpy' && env"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "ROS_DISTRO=jazzy\n" in done.stdout
+    assert "humble" not in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "scripts/nodes").iterdir()))
+def test_executable_explains_itself_and_refuses_wrong_arguments(name: str):
+    executable = [sys.executable, str(Path(get_package_prefix("fpt_ros"), "lib/fpt_ros", name))]
+    shown = subprocess.run([*executable, "--help"], capture_output=True, text=True, check=True)
+    assert len(shown.stdout.splitlines()) > 3
+    refused = subprocess.run(
+        [*executable, "--nonsense"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "--nonsense" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_demo_without_rosbags_says_how_to_install_it(tmp_path: Path):
+    (tmp_path / "rosbags.py").write_text("raise ModuleNotFoundError(name='rosbags')")
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    }  # fmt: skip
+    demo = Path(get_package_prefix("fpt_ros"), "lib/fpt_ros/fpt_demo")
+    ended = subprocess.run(
+        [sys.executable, str(demo)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "pip install" in line and "rosbags" in line
+    assert "rosbags" in re.search("pip install (torch .*)", (ROOT / "README.md").read_text()).group(
+        1
+    )
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library's wheel, built from a copy, since building leaves files in the source."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "setup.py", "package.xml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "fpt_ros", source / "fpt_ros", ignore=ignored)
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive, unpacked; made from a copy, since building leaves files in the source."""
+    copy, out = tmp_path_factory.mktemp("copy") / "source", tmp_path_factory.mktemp("out")
+    built = shutil.ignore_patterns(
+        ".*", "build*", "install*", "log", "log-*", "data", "runs", "demo"
+    )
+    caches = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(
+        ROOT,
+        copy,
+        ignore=lambda folder, names: (built if folder == str(ROOT) else caches)(folder, names),
+    )
+    code = f"from setuptools.build_meta import build_sdist; build_sdist({str(out)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=copy, check=True, capture_output=True)
+    with tarfile.open(next(out.glob("*.tar.gz"))) as tar:
+        tar.extractall(out, filter="data")
+    return next(path for path in out.iterdir() if path.is_dir())
+
+
+def test_source_archive_has_what_both_builds_need(archive: Path):
+    wanted = [*INTERFACES, *(ROOT / "fpt_ros/weights").iterdir()]
+    wanted += sources("fpt_ros", "launch", "test")
+    wanted += [path for path in (ROOT / "recordings").rglob("*") if path.is_file()]
+    names = ("package.xml", "CMakeLists.txt", "constraints.txt", "config/fpt.yaml", "LICENSE")
+    wanted += [*(ROOT / "scripts/nodes").iterdir(), *(ROOT / name for name in names)]
+    missing = [path for path in wanted if not (archive / path.relative_to(ROOT)).exists()]
+    assert missing == []
+
+
+@pytest.fixture(scope="module")
+def wheel(archive: Path) -> Path:
+    """The library's wheel, built from the source archive."""
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "."]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    return next(source.glob("*.whl"))
+    subprocess.run(command, cwd=archive, check=True, capture_output=True)
+    return next(archive.glob("*.whl"))
 
 
 def test_wheel_has_the_version_of_package_xml_and_all_files(wheel: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import rclpy
+from ament_index_python.packages import get_packages_with_prefixes
+from rclpy.context import Context
 from ros_harness import Planner, image_message, scene
+from sensor_msgs.msg import Image
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("launch_ros") is None or shutil.which("ros2") is None,
@@ -22,12 +27,27 @@ pytestmark = pytest.mark.skipif(
 LAUNCH = ["ros2", "launch", "fpt_ros", "fpt.launch.py"]
 
 
+# A launch file of a robot that sets parameters and remaps for all its nodes.
+ROBOT = """
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+from launch_ros.actions import SetParameter, SetRemap
+from launch_ros.substitutions import FindPackageShare
+
+def generate_launch_description():
+    fpt = IncludeLaunchDescription([FindPackageShare("fpt_ros"), "/launch/fpt.launch.py"])
+    return LaunchDescription([*SETTINGS, fpt])
+"""
+
+
 @contextmanager
-def launched(log: Path, **arguments: object) -> Iterator[subprocess.Popen]:
+def launched(
+    log: Path, command: list[str] = LAUNCH, **arguments: object
+) -> Iterator[subprocess.Popen]:
     given = [f"{name}:={value}" for name, value in arguments.items()]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*LAUNCH, *given], stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            [*command, *given], stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         yield process
@@ -52,11 +72,25 @@ def planner_in(namespace: str) -> Iterator[Planner]:
         planner.close()
 
 
+@contextmanager
+def cameras(*topics: str) -> Iterator[None]:
+    """Publishers of images, in a context of their own."""
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("cameras", context=context)
+    for topic in topics:
+        node.create_publisher(Image, topic, 1)
+    try:
+        yield
+    finally:
+        context.try_shutdown()
+
+
 def test_arguments_are_shown_with_their_meaning():
     shown = subprocess.run([*LAUNCH, "--show-args"], capture_output=True, text=True, check=True)
     for argument in (
         *("params_file", "namespace", "image", "image_transport", "checkpoint", "device"),
-        *("autostart", "rviz", "use_sim_time", "log_level"),
+        *("autostart", "rviz", "use_sim_time", "log_level", "respawn"),
     ):
         assert f"'{argument}':" in shown.stdout
     assert "(no description given)" not in shown.stdout
@@ -108,6 +142,94 @@ def test_without_autostart_the_node_waits_for_its_manager(tiny_checkpoint: Path,
         assert planner.change_state("configure")
         assert planner.change_state("activate")
         assert planner.state() == "active"
+
+
+def test_what_is_not_given_changes_nothing_of_the_parameters_file(
+    tiny_checkpoint: Path, tmp_path: Path
+):
+    parameters = f"autostart: false, use_sim_time: true, checkpoint: {tiny_checkpoint}"
+    file = tmp_path / "robot.yaml"
+    file.write_text(f"/**: {{ros__parameters: {{{parameters}}}}}")
+    given = {"namespace": "filed", "image": "image", "params_file": file}
+    with launched(tmp_path / "log", **given), planner_in("filed") as planner:
+        planner.wait_for(lambda: planner.state() == "unconfigured", 30, "the node")
+        time.sleep(1)
+        assert planner.state() == "unconfigured"
+        assert planner.get_parameter("use_sim_time") is True
+    given |= {"autostart": "True", "use_sim_time": "False"}
+    with launched(tmp_path / "log", **given), planner_in("filed") as planner:
+        planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+        assert planner.get_parameter("use_sim_time") is False
+
+
+def test_what_is_not_given_changes_nothing_that_a_robot_sets_for_all(
+    tiny_checkpoint: Path, tmp_path: Path
+):
+    settings = """SetParameter("autostart", False), SetParameter("use_sim_time", True),
+        SetParameter("device", "cpu"), SetRemap("image", "/the/camera")"""
+    robot = tmp_path / "robot.launch.py"
+    robot.write_text(ROBOT.replace("*SETTINGS", settings))
+    given = {"namespace": "set", "checkpoint": tiny_checkpoint}
+    launch = launched(tmp_path / "log", ["ros2", "launch", str(robot)], **given)
+    with launch, planner_in("set") as planner:
+        planner.wait_for(lambda: planner.state() == "unconfigured", 30, "the node")
+        assert planner.get_parameter("use_sim_time") is True
+        assert planner.get_parameter("device") == "cpu"
+        assert planner.change_state("configure") and planner.change_state("activate")
+    assert "waiting for images on /the/camera" in (tmp_path / "log").read_text()
+
+
+def test_the_one_camera_is_found(tiny_checkpoint: Path, tmp_path: Path):
+    given = {"namespace": "alone", "checkpoint": tiny_checkpoint}
+    with (
+        cameras("/alone/wrist/image_raw"),
+        launched(tmp_path / "log", **given),
+        planner_in("alone") as planner,
+    ):
+        planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+    log = (tmp_path / "log").read_text()
+    assert "images from /alone/wrist/image_raw, the one camera found" in log
+    assert "waiting for images on /alone/wrist/image_raw" in log
+
+
+def test_of_several_cameras_one_must_be_given(tmp_path: Path):
+    with cameras("/stereo/left/image_raw", "/stereo/right/image_raw"):
+        ended = failed_launch(namespace="stereo")
+    assert "/stereo/left/image_raw, /stereo/right/image_raw" in ended
+    assert "image:=TOPIC" in ended
+
+
+@pytest.mark.skipif(
+    any("rviz2" in path for path in get_packages_with_prefixes()), reason="rviz2 is installed"
+)
+def test_without_rviz_nothing_is_started():
+    assert "rviz2 is not installed" in failed_launch(rviz="true")
+
+
+def test_a_missing_parameters_file_is_an_error():
+    assert "no such file" in failed_launch(params_file="/nowhere.yaml")
+
+
+def failed_launch(**arguments: object) -> str:
+    """What a launch says that ends by itself, with an error and without having started anything."""
+    given = [f"{name}:={value}" for name, value in arguments.items()]
+    ended = subprocess.run(
+        [*LAUNCH, *given], capture_output=True, text=True, timeout=60, check=False
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1, said
+    assert "process started" not in said
+    return said
+
+
+def test_a_node_that_died_comes_back_if_asked_for(tiny_checkpoint: Path, tmp_path: Path):
+    log = tmp_path / "log"
+    given = {"image": "image", "checkpoint": tiny_checkpoint, "respawn": "true"}
+    with launched(log, namespace="phoenix", **given), planner_in("phoenix") as planner:
+        planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+        (pid,) = re.findall(r"process started with pid \[(\d+)\]", log.read_text())
+        os.kill(int(pid), signal.SIGKILL)
+        planner.wait_for(lambda: log.read_text().count("]: active: ") == 2, 60, "another life")
 
 
 def test_two_cameras_run_side_by_side(tiny_checkpoint: Path, tmp_path: Path):

@@ -1,0 +1,82 @@
+"""Which camera is there? Image topics of the ROS graph, for a launch without an image topic."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import rclpy
+from rclpy.context import Context
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+# Of several pictures by one camera, the first of these; others after them by name.
+USUAL_NAMES = ("image_rect_color", "image_rect", "image_color", "image_raw", "image")
+# Images that are not what a camera sees: depth and infrared, and what nodes like this one publish.
+NOT_A_PICTURE = re.compile(r"depth|disparity|infra|mask|overlay|flow", re.IGNORECASE)
+# Topics of one camera become known one after the other.
+SETTLING = 1.0  # seconds
+
+
+def find_camera(
+    namespace: str = "", transport: str = "raw", patience: float = 4.0, domain_id: int | None = None
+) -> str | None:
+    """Wait for the first image topic and give it, without /compressed.
+
+    Args:
+        namespace: cameras in it go before those outside.
+        transport: raw or compressed: the type of message that counts.
+        patience: seconds to wait for the first publisher; one more is waited for others.
+
+    Returns:
+        the topic with which to replace `image`, or None if no camera was there in time.
+
+    Raises:
+        ValueError: several cameras are there; names them.
+    """
+    context = Context()
+    rclpy.init(args=[], context=context, domain_id=domain_id)
+    try:
+        node = rclpy.create_node(
+            "_find_camera", context=context, enable_rosout=False, start_parameter_services=False
+        )
+        give_up = time.monotonic() + patience
+        while not image_topics(node, transport):
+            if time.monotonic() > give_up:
+                return None
+            time.sleep(0.05)
+        time.sleep(SETTLING)
+        return choose(image_topics(node, transport), namespace)
+    finally:
+        context.try_shutdown()
+
+
+def image_topics(node: Node, transport: str) -> list[str]:
+    """Topics of pictures that someone publishes, without /compressed."""
+    suffix, message = "", "sensor_msgs/msg/Image"
+    if transport == "compressed":
+        suffix, message = "/compressed", "sensor_msgs/msg/CompressedImage"
+    return [
+        name.removesuffix(suffix)
+        for name, types in node.get_topic_names_and_types()
+        if types == [message]
+        and name.endswith(suffix)
+        and not NOT_A_PICTURE.search(name)
+        and node.count_publishers(name)
+    ]
+
+
+def choose(topics: list[str], namespace: str = "") -> str:
+    """The one camera's topic; ValueError if there are several. A folder of topics is a camera."""
+    inside = [topic for topic in topics if topic.startswith(f"/{namespace.strip('/')}/")]
+    topics = inside or topics
+    if len({topic.rpartition("/")[0] for topic in topics}) > 1:
+        raise ValueError(f"several cameras are there ({', '.join(sorted(topics))})")
+
+    def rank(topic: str) -> tuple[int, str]:
+        name = topic.rpartition("/")[2]
+        return (USUAL_NAMES.index(name) if name in USUAL_NAMES else len(USUAL_NAMES)), name
+
+    return min(topics, key=rank)
