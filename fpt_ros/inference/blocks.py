@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fpt_ros.inference.threads import threads_for
 from fpt_ros.model import FlowPokeTransformer, MotionMixture
 from fpt_ros.model.mixture import join_mixtures
 
@@ -59,13 +60,14 @@ def predict_blocks(
     pos, flow = pokes.float().split(2, -1)
     query_pos = points.float().expand(len(pokes), -1, -1)
     for rows, part in blocks(len(pokes), pokes.shape[1], points.shape[1]):
-        queries = query_pos[rows, part]
-        if part.start == 0:
-            cache, mixture = model.poke_and_query(
-                pos[rows], flow[rows], queries, not camera_moving, context.embedded
-            )
-        else:
-            mixture = model.query(queries, cache, context.embedded)
+        queries, some = query_pos[rows, part], pos[rows]
+        with threads_for(model.config, len(some) * (some.shape[1] + queries.shape[1])):
+            if part.start == 0:
+                cache, mixture = model.poke_and_query(
+                    some, flow[rows], queries, not camera_moving, context.embedded
+                )
+            else:
+                mixture = model.query(queries, cache, context.embedded)
         yield rows, part, mixture.scaled(context.unit)
 
 

@@ -24,6 +24,7 @@ from fpt_ros.inference.packing import for_inference
 from fpt_ros.inference.sampling import Draw, sampling_steps
 from fpt_ros.inference.segmentation import MOST_POINTS, MovingPart, segmentation_steps
 from fpt_ros.inference.steps import Steps, finish
+from fpt_ros.inference.threads import threads_for
 from fpt_ros.inference.transfer import to_device
 from fpt_ros.inference.view import FITS
 from fpt_ros.model import FlowPokeTransformer, MotionMixture, load_checkpoint
@@ -245,9 +246,13 @@ class Predictor:
         def begin(pokes: Tensor, points: Tensor, draw: Draw) -> Iterator[Tensor]:
             pokes = pokes.float().expand(len(points), -1, -1)
             pos, flow = pokes[..., :2], pokes[..., 2:]
-            return self.model.sample_in_turn(
+            steps = self.model.sample_in_turn(
                 pos, flow, points.float(), not camera_moving, context.embedded, draw
             )
+            for _ in range(points.shape[1]):
+                with threads_for(self.model.config, 2 * len(points)):
+                    step = next(steps)
+                yield step
 
         unit = np.asarray(context.view.sides, np.float32)
         return sampling_steps(begin, given, at, samples, seed, unit, self.model.device)

@@ -13,7 +13,6 @@ short compositions of them.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,15 +21,17 @@ from torch import Tensor, nn
 
 from fpt_ros.model.attention import KeysValues, attend_masked, attend_to_pokes_and_self
 from fpt_ros.model.config import ModelConfig, Provenance
+from fpt_ros.model.embedded_image import EmbeddedImage
 from fpt_ros.model.image_embedder import ImageEmbedder, cell_centres
 from fpt_ros.model.mixture import MotionMixture, join_mixtures, mixture_from_head
 from fpt_ros.model.poke_cache import PokeCache, Prefill
+from fpt_ros.model.sampling import AutoregressiveSampling
 from fpt_ros.model.shapes import check_pokes, check_queries, check_training
 from fpt_ros.model.tokens import TokenEmbedding, sample_features
 from fpt_ros.model.transformer import Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from jaxtyping import Bool, Float
 
@@ -38,23 +39,7 @@ QUERIES_AT_ONCE = 1024
 """Rows times queries that run through the transformer together: bounds the memory of a request."""
 
 
-@dataclasses.dataclass(frozen=True)
-class EmbeddedImage:
-    """All that predictions need of some images, and that pokes and queries do not change.
-
-    Predictions may have more rows than there are images, a multiple: consecutive rows then share
-    an image.
-    """
-
-    features: Float[Tensor, "b d gh gw"]
-    """The encoder's map, float32."""
-    keys_values: tuple[KeysValues, ...]
-    """What the cross-attention looks up, one entry a layer."""
-    gains: Float[Tensor, "depth 3 2 w"]
-    """The norms' gains with a moving (0) and a static (1) camera."""
-
-
-class FlowPokeTransformer(nn.Module):
+class FlowPokeTransformer(AutoregressiveSampling, nn.Module):
     """From an image and pokes to the distribution of any point's motion.
 
     Positions are (x, y) in the unit square of the model's view, corners outermost; flows are
@@ -278,80 +263,3 @@ class FlowPokeTransformer(nn.Module):
         embedded = self.embed_image(images)
         mixture = self.query_causal(poke_pos, poke_flow, query_pos, camera_static, embedded)
         return -mixture.log_prob(query_flow).mean()
-
-    @torch.no_grad()
-    def sample_autoregressive(
-        self,
-        poke_pos: Float[Tensor, "b p 2"],
-        poke_flow: Float[Tensor, "b p 2"],
-        query_pos: Float[Tensor, "b q 2"],
-        camera_static: bool | Bool[Tensor, "b"],
-        embedded: EmbeddedImage,
-        generator: torch.Generator | None = None,
-        randomize_order: bool = True,
-    ) -> Float[Tensor, "b q 2"]:
-        """One joint sample of all queries' flows: each sampled flow is a poke for the next.
-
-        Rows are independent, each in a random order of its own, as the model was trained.
-        """
-        rows, count = query_pos.shape[:2]
-        order = torch.arange(count, device=query_pos.device).expand(rows, -1)
-        if randomize_order:
-            device = query_pos.device if generator is None else generator.device
-            drawn = torch.rand(rows, count, generator=generator, device=device)
-            order = drawn.argsort(1).to(query_pos.device)
-        order = order[..., None].expand_as(query_pos)
-        steps = self.sample_in_turn(
-            poke_pos,
-            poke_flow,
-            query_pos.gather(1, order),
-            camera_static,
-            embedded,
-            lambda mixture: mixture.sample(1, generator)[0],
-        )
-        return torch.empty_like(query_pos).scatter_(1, order, torch.stack(list(steps), 1))
-
-    @torch.no_grad()
-    def sample_coarse_to_fine(
-        self,
-        poke_pos: Float[Tensor, "b p 2"],
-        poke_flow: Float[Tensor, "b p 2"],
-        coarse_pos: Float[Tensor, "b c 2"],
-        query_pos: Float[Tensor, "b q 2"],
-        camera_static: bool | Bool[Tensor, "b"],
-        embedded: EmbeddedImage,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Float[Tensor, "b c 2"], MotionMixture]:
-        """A joint sample of few points, and what it lets expect of many, mixtures [b, q].
-
-        The second mode of the paper's demo: its dense picture is the mixtures' mean.
-        """
-        flows = self.sample_autoregressive(
-            poke_pos, poke_flow, coarse_pos, camera_static, embedded, generator
-        )
-        pokes = torch.cat([poke_pos, coarse_pos], 1), torch.cat([poke_flow, flows], 1)
-        return flows, self.predict_parallel(*pokes, query_pos, camera_static, embedded)
-
-    def sample_in_turn(
-        self,
-        poke_pos: Float[Tensor, "b p 2"],
-        poke_flow: Float[Tensor, "b p 2"],
-        query_pos: Float[Tensor, "b q 2"],
-        camera_static: bool | Bool[Tensor, "b"],
-        embedded: EmbeddedImage,
-        draw: Callable[[MotionMixture], Float[Tensor, "b 2"]],
-    ) -> Iterator[Float[Tensor, "b 2"]]:
-        """Flows of the queries in their order; a step adds one poke and asks one query.
-
-        `draw` chooses each flow from its distribution, a mixture [b].
-        """
-        check_pokes(poke_pos, poke_flow, camera_static, len(embedded.features))
-        check_queries(query_pos, len(poke_pos))
-        pokes, capacity = None, poke_pos.shape[1] + query_pos.shape[1]
-        for query in query_pos.split(1, 1):
-            pokes, mixture = self.poke_and_query(
-                poke_pos, poke_flow, query, camera_static, embedded, pokes, capacity
-            )
-            flow = draw(mixture[:, 0]).to(query)
-            yield flow
-            poke_pos, poke_flow = query, flow[:, None]

@@ -247,3 +247,110 @@ def test_a_config_survives_its_json_and_unknown_fields_do_not():
     assert ModelConfig.from_json(config.to_json()) == config
     with pytest.raises(ValueError, match="unknown fields"):
         ModelConfig.from_json('{"widht": 3}')
+
+
+@torch.no_grad()
+def test_pokes_are_appended_and_read_at_any_length(model, embedded):
+    pos, flow, queries = points(3, 6, seed=1), points(3, 6, seed=2) * 0.1, points(3, 4, seed=3)
+    at_once = model.embed_pokes(pos, flow, True, embedded)
+    grown = None
+    for some in (slice(0, 2), slice(2, 3), slice(3, 3), slice(3, 6)):
+        grown = model.embed_pokes(pos[:, some], flow[:, some], True, embedded, after=grown)
+    assert len(grown) == len(at_once) == 6
+    wanted = model.query(queries, at_once, embedded)
+    torch.testing.assert_close(model.query(queries, grown, embedded).locs, wanted.locs)
+    lengths = torch.tensor([[0, 1, 2, 6], [6, 5, 4, 3], [0, 0, 1, 1]])
+    read = model.query(queries, at_once.upto(lengths), embedded)
+    for row, column in ((0, 0), (0, 3), (1, 1), (2, 2)):
+        count = lengths[row, column]
+        alone = model.predict_parallel(
+            pos[row : row + 1, :count], flow[row : row + 1, :count],
+            queries[row : row + 1, column : column + 1], True, embedded,
+        )  # fmt: skip
+        torch.testing.assert_close(read[row, column].locs, alone[0, 0].locs, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_appending_leaves_the_earlier_cache_and_other_branches_as_they_are(model, embedded):
+    pos, flow, queries = points(1, 3, seed=1), points(1, 3, seed=2) * 0.1, points(1, 4, seed=3)
+    trunk = model.embed_pokes(pos[:, :1], flow[:, :1], True, embedded)
+    before = model.query(queries, trunk, embedded)
+    one, other = (
+        model.embed_pokes(pos[:, i : i + 1], flow[:, i : i + 1], True, embedded, after=trunk)
+        for i in (1, 2)
+    )
+    assert model.query(queries, trunk, embedded) == before
+    found = [model.query(queries, branch, embedded) for branch in (one, other)]
+    assert found[0] != found[1]
+    again = model.embed_pokes(pos[:, 1:2], flow[:, 1:2], True, embedded, after=trunk)
+    assert model.query(queries, again, embedded) == found[0]
+
+
+@torch.no_grad()
+def test_forward_under_the_published_mask_is_parallel_prediction(model, embedded):
+    if model.config is not TINY:
+        with pytest.raises(TypeError, match="forward is the published model's"):
+            model(points(1, 1), points(1, 1), torch.ones(1, 1).bool(), True, None, embedded)
+        return
+    pos, flow = points(2, 9, seed=1), points(2, 9, seed=2) * 0.1
+    column = torch.arange(9)
+    row, is_query = column[:, None], (column >= 4).expand(2, -1)
+    mask = (column == row) | ((column < row) & (column < 4))
+    found = model(pos, flow, is_query, True, mask, embedded)
+    wanted = model.predict_parallel(pos[:, :4], flow[:, :4], pos[:, 4:], True, embedded)
+    torch.testing.assert_close(found[:, 4:].locs, wanted.locs, atol=1e-5, rtol=0)
+    # Outputs at pokes: a poke sees earlier ones and itself, whatever comes later.
+    causal = model(pos[:, :4], flow[:, :4], is_query[:, :4], True, None, embedded)
+    torch.testing.assert_close(found[:, :4].locs, causal.locs, atol=1e-5, rtol=0)
+    each = model(pos, flow, is_query, True, mask.expand(2, -1, -1), embedded)
+    torch.testing.assert_close(each.locs, found.locs)
+
+
+@torch.no_grad()
+def test_each_row_is_sampled_in_an_order_of_its_own(model, embedded, monkeypatch):
+    none, queries = torch.zeros(64, 0, 2), points(1, 5).expand(64, -1, -1)
+    firsts = []
+    real = model.sample_in_turn
+
+    def watched(poke_pos, poke_flow, query_pos, *others):
+        firsts.append(query_pos[:, 0])
+        return real(poke_pos, poke_flow, query_pos, *others)
+
+    monkeypatch.setattr(model, "sample_in_turn", watched)
+    model.sample_autoregressive(none, none, queries, False, embedded, seeded(1))
+    assert len(firsts[0].unique(dim=0)) == 5  # of 64 rows, each point comes first in some
+
+
+@torch.no_grad()
+def test_coarse_samples_are_refined_in_parallel(model, embedded):
+    pokes = points(2, 2, seed=1), points(2, 2, seed=2) * 0.1
+    coarse, queries = points(2, 3, seed=3), points(2, 7, seed=4)
+    flows, mixture = model.sample_coarse_to_fine(
+        *pokes, coarse, queries, True, embedded, seeded(5)
+    )
+    wanted = model.sample_autoregressive(*pokes, coarse, True, embedded, seeded(5))
+    torch.testing.assert_close(flows, wanted)
+    given = torch.cat([pokes[0], coarse], 1), torch.cat([pokes[1], flows], 1)
+    refined = model.predict_parallel(*given, queries, True, embedded)
+    torch.testing.assert_close(mixture.mean, refined.mean, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"poke_flow": (2, 1)}, "flows have shape"),
+        ({"query_pos": (2, 3, 4)}, "query_pos has shape"),
+        ({"query_pos": (1, 4, 3)}, "query_pos has shape"),
+        ({"query_flow": (2, 4, 1)}, "query_flow has shape"),
+        ({"query_flow": (4, 3)}, "query_flow has shape"),
+    ],
+)
+def test_the_training_pass_refuses_shapes_that_would_broadcast(model, changed, message):
+    shapes = {"poke_pos": (2, 4), "poke_flow": (2, 4), "query_pos": (2, 4, 3)}
+    shapes |= {"query_flow": (2, 4, 3)} | changed
+    images = torch.zeros(2, 3, 64, 64)
+    with pytest.raises(ValueError, match=message):
+        model.training_loss(images, *(points(*shape) for shape in shapes.values()), True)
+    with pytest.raises(ValueError, match="camera_static has shape"):
+        four = points(2, 4), points(2, 4), points(2, 4, 3), points(2, 4, 3)
+        model.training_loss(images, *four, torch.tensor([True]))

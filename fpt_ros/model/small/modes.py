@@ -113,9 +113,10 @@ class MotionModes(nn.Module):
             offset: from the queries to the pokes, image sides.
             counts: how much each poke counts for each query, from 0 to 1.
         """
-        there = offset.new_zeros(*offset.shape[:2], 1, 2)
-        query_modes = self.fields_at(there, at_query[:, :, None], at_query[:, :, None])[:, :, 0]
-        poke_modes = self.fields_at(offset, at_query[:, :, None], at_poke[:, None])
+        # At the query itself the affine modes are its motion along x and y: two rows of the factor.
+        factor = self._affine_factor(at_query)
+        query_modes = torch.cat([factor[..., :2, :], self._other_fields(at_query)], -1)
+        poke_modes = self._fields_at(offset, factor[:, :, None], at_poke[:, None])
         rows = rearrange(poke_modes, "b q p xy k -> b q (p xy) k")
         weighted = rearrange(poke_modes * counts[..., None, None], "b q p xy k -> b q k (p xy)")
         flow = rearrange(poke_flow.float(), "b p xy -> b 1 (p xy) 1")
@@ -138,14 +139,26 @@ class MotionModes(nn.Module):
             at_centre: what `forward` gives, at the centre.
             at_points: the same at the points.
         """
+        return self._fields_at(offset, self._affine_factor(at_centre), at_points)
+
+    def _fields_at(
+        self,
+        offset: Float[Tensor, "*centres n 2"],
+        factor: Float[Tensor, "*centres 1 six six"],
+        at_points: Float[Tensor, "*#centres n c"],
+    ) -> Float[Tensor, "*centres n 2 k6"]:
         affine = self.there.float() + (offset @ self.growth.float()).unflatten(-1, (2, AFFINE))
-        first = self.pair_channels
-        entries = at_centre[..., first : first + SPREAD]
-        spread = entries.new_zeros(*entries.shape[:-1], AFFINE * AFFINE)
-        spread = spread.index_copy(-1, self.entries, entries).unflatten(-1, (AFFINE, AFFINE))
-        others = at_points[..., first + SPREAD :].unflatten(-1, (2, self.count))
-        affine = affine @ spread
-        return torch.cat([affine, others.expand(*affine.shape[:-1], -1)], -1)
+        affine = affine @ factor
+        return torch.cat([affine, self._other_fields(at_points).expand(*affine.shape[:-1], -1)], -1)
+
+    def _affine_factor(self, at_centre: Float[Tensor, "*n c"]) -> Float[Tensor, "*n six six"]:
+        """Of the covariance of the affine motion about each point."""
+        entries = at_centre[..., self.pair_channels : self.pair_channels + SPREAD]
+        factor = entries.new_zeros(*entries.shape[:-1], AFFINE * AFFINE)
+        return factor.index_copy(-1, self.entries, entries).unflatten(-1, (AFFINE, AFFINE))
+
+    def _other_fields(self, at_points: Float[Tensor, "*n c"]) -> Float[Tensor, "*n 2 k"]:
+        return at_points[..., self.pair_channels + SPREAD :].unflatten(-1, (2, self.count))
 
     def _same_body(
         self, offset: Float[Tensor, "b q p 2"], at_query: Tensor, at_poke: Tensor

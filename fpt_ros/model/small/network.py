@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpt_ros.model.flow_poke import EmbeddedImage, FlowPokeTransformer
+from fpt_ros.model.embedded_image import EmbeddedImage
+from fpt_ros.model.flow_poke import FlowPokeTransformer
 from fpt_ros.model.mixture import MotionMixture, mixture_from_head
 from fpt_ros.model.small.modes import MotionModes
 from fpt_ros.model.tokens import sample_features
