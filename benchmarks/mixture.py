@@ -67,7 +67,10 @@ def questions(count: int) -> dict[str, Callable[[], object]]:
 
 def divergence_errors() -> dict[str, torch.Tensor]:
     """Of the divergence at each point of a grid, poked from unpoked, against dense quadrature."""
-    picture = cv2.cvtColor(cv2.imread(str(PICTURE)), cv2.COLOR_BGR2RGB)[:384, :384]
+    picture = cv2.imread(str(PICTURE))
+    if picture is None:
+        raise FileNotFoundError(f"{PICTURE} cannot be read")
+    picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)[:384, :384]
     predictor = Predictor.from_checkpoint("embedded", device="cpu")
     context = predictor.embed(picture)
     line = torch.arange(8.0, 384, 16)
