@@ -11,7 +11,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpt_ros.inference.packed import PackedLinear
@@ -54,7 +53,8 @@ class InferenceLayer(nn.Module):
         self.self_out = PackedLinear(layer.self_out)
         self.cross_q = PackedLinear(_paired(layer.cross_q, parts=1, turned=1))
         self.cross_kv = PackedLinear(_paired(layer.cross_kv, parts=2, turned=1))
-        self.ffn_up, self.ffn_down = PackedLinear(layer.ffn_up), PackedLinear(layer.ffn_down)
+        self.ffn_values, self.ffn_gates = (PackedLinear(half) for half in _halves(layer.ffn_up))
+        self.ffn_down = PackedLinear(layer.ffn_down)
         self.self_length = _length(layer.self_scale)
         self.cross_length = _length(layer.cross_scale)
         self.width_epsilon = torch.tensor(EPSILON * layer.self_out.in_features).sqrt()
@@ -94,8 +94,9 @@ class InferenceLayer(nn.Module):
         q = self._turned(q, self.cross_length, rotation).transpose(1, 3)[:, :, 0]
         x = x + attend_to_image(q, image).transpose(1, 2).reshape(rows, length, width)
 
-        values, gates = self.ffn_up(self._normed(x, ffn_gain)).chunk(2, -1)
-        return self.ffn_down.plus(x, values * F.silu(gates))
+        normed = self._normed(x, ffn_gain)
+        gated = self.ffn_values.times(self.ffn_gates.silu(normed), normed)
+        return self.ffn_down.plus(x, gated)
 
     def _normed(
         self, x: Float[Tensor, "b l w"], gain: Float[Tensor, "#b 1 w"]
@@ -127,6 +128,15 @@ def _paired(layer: nn.Linear, parts: int, turned: int) -> nn.Linear:
     weight = layer.weight.detach().unflatten(0, (parts, -1, 2, HEAD_WIDTH // 2)).clone()
     ordered = weight[:turned].transpose(2, 3).flatten(0, 3)
     others = weight[turned:].flatten(0, 3)
-    paired = nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta")
-    paired.weight = nn.Parameter(torch.cat([ordered, others]), requires_grad=False)
-    return paired
+    return _linear(torch.cat([ordered, others]))
+
+
+def _halves(layer: nn.Linear) -> list[nn.Linear]:
+    """The layer's first outputs and its last ones, each by a layer of their own."""
+    return [_linear(half) for half in layer.weight.detach().chunk(2)]
+
+
+def _linear(weight: Float[Tensor, "out in"]) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    return layer

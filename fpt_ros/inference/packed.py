@@ -60,6 +60,18 @@ class PackedLinear(nn.Module):
             return y + self(x)
         return _ONEDNN._linear_pointwise.binary(x, y, self.packed, self.bias, "add")
 
+    def times(self, y: Float[Tensor, "*rows out"], x: Float[Tensor, "*rows in"]) -> Tensor:
+        """y * forward(x), likewise."""
+        if x.requires_grad or x.numel() <= self.few:
+            return y * self(x)
+        return _ONEDNN._linear_pointwise.binary(x, y, self.packed, self.bias, "mul")
+
+    def silu(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
+        """SiLU of forward(x), likewise."""
+        if x.requires_grad or x.numel() <= self.few:
+            return F.silu(self(x))
+        return _ONEDNN._linear_pointwise(x, self.packed, self.bias, "swish", [], "")
+
 
 class PackedConv2d(nn.Module):
     """A convolution of the small encoder for inference, with a packed weight."""

@@ -3,8 +3,8 @@
 from fpt_ros.model.build import build_model
 from fpt_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from fpt_ros.model.config import ENCODERS, ModelConfig
-from fpt_ros.model.files import CheckpointError
 from fpt_ros.model.embedded_image import EmbeddedImage
+from fpt_ros.model.files import CheckpointError
 from fpt_ros.model.flow_poke import FlowPokeTransformer
 from fpt_ros.model.mixture import MotionMixture
 from fpt_ros.model.small.config import SmallModelConfig
