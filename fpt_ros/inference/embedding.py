@@ -18,11 +18,24 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 
+IMAGES_AT_ONCE = 8
+"""That run through the encoder together."""
+
+
 @torch.no_grad()
 def embed_images(
     model: FlowPokeTransformer, images: Sequence[UInt8[np.ndarray, "h w 3"]], fit: str
 ) -> list[ImageContext]:
-    """Run the image encoder on all of them together, see `Predictor.embed_batch`."""
+    """Run the image encoder, on some of them at once; see `Predictor.embed_batch`."""
+    contexts: list[ImageContext] = []
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        contexts += _embed_together(model, images[start : start + IMAGES_AT_ONCE], fit)
+    return contexts
+
+
+def _embed_together(
+    model: FlowPokeTransformer, images: Sequence[UInt8[np.ndarray, "h w 3"]], fit: str
+) -> list[ImageContext]:
     device, size = model.device, model.config.image_size
     views = [View(image.shape[1], image.shape[0], fit) for image in images]
     pixels = (upload(torch.from_numpy(np.ascontiguousarray(image)), device) for image in images)

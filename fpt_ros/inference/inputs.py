@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 from fpt_ros.inference.view import View, check_points, check_pokes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jaxtyping import Float64, Int64
     from numpy.typing import ArrayLike
 
@@ -70,3 +73,12 @@ def as_rows(values: Any, columns: int) -> Float64[Tensor, "n c"]:
     else:
         rows = torch.from_numpy(np.array(values, np.float64))
     return rows.reshape(0, columns) if rows.numel() == 0 else rows
+
+
+@contextlib.contextmanager
+def named(what: str) -> Iterator[None]:
+    """Errors say in which of several inputs they are."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}{error}") from error

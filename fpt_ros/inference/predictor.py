@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import partial
@@ -18,7 +17,13 @@ from fpt_ros.inference.blocks import join_blocks, predict_blocks
 from fpt_ros.inference.context import ImageContext
 from fpt_ros.inference.embedding import checked_image, embed_images
 from fpt_ros.inference.evaluation import PokeEvaluation, evaluation_steps
-from fpt_ros.inference.inputs import as_rows, checked_points, checked_pokes, pokes_to_unit
+from fpt_ros.inference.inputs import (
+    as_rows,
+    checked_points,
+    checked_pokes,
+    named,
+    pokes_to_unit,
+)
 from fpt_ros.inference.model_info import ModelInfo
 from fpt_ros.inference.packing import for_inference
 from fpt_ros.inference.sampling import Draw, sampling_steps
@@ -26,7 +31,7 @@ from fpt_ros.inference.segmentation import MOST_POINTS, MovingPart, segmentation
 from fpt_ros.inference.steps import Steps, finish
 from fpt_ros.inference.threads import threads_for
 from fpt_ros.inference.transfer import to_device
-from fpt_ros.inference.view import FITS
+from fpt_ros.inference.view import check_fit
 from fpt_ros.model import FlowPokeTransformer, MotionMixture, load_checkpoint
 
 if TYPE_CHECKING:
@@ -34,9 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fpt_ros.inference.blocks import Block
-
-IMAGES_AT_ONCE = 8
-"""That run through the encoder together."""
 
 
 class Predictor:
@@ -68,7 +70,7 @@ class Predictor:
         compile: bool = False,
         copy: bool = True,
     ) -> None:
-        _check_fit(fit)
+        check_fit(fit)
         self.info = ModelInfo.of(model)
         self.model = for_inference(deepcopy(model) if copy else model, compile)
         self.fit = fit
@@ -90,7 +92,7 @@ class Predictor:
                 up to minutes. Later ones take less time on GPUs and some CPUs; on others the
                 packed layers are as fast without it (`benchmarks/README.md`).
         """
-        _check_fit(fit)
+        check_fit(fit)
         model = load_checkpoint(source, device, dtype, allow_download)
         return cls(model, fit, compile, copy=False)
 
@@ -119,10 +121,9 @@ class Predictor:
         """
         checked = []
         for i, image in enumerate(images):
-            with _named(f"images[{i}]: "):
+            with named(f"images[{i}]: "):
                 checked.append(checked_image(image))
-        parts = [checked[i : i + IMAGES_AT_ONCE] for i in range(0, len(checked), IMAGES_AT_ONCE)]
-        return [context for part in parts for context in embed_images(self.model, part, self.fit)]
+        return embed_images(self.model, checked, self.fit)
 
     def predict(
         self,
@@ -154,7 +155,7 @@ class Predictor:
         """
         inputs = []
         for i, request in enumerate(requests):
-            with _named(f"requests[{i}]."):
+            with named(f"requests[{i}]."):
                 inputs.append(request.in_units())
         return predict_together(self.model, requests, inputs)
 
@@ -201,7 +202,7 @@ class Predictor:
         view, sets = context.view, []
         at = view.to_unit(checked_points(points, view))
         for i, pokes in enumerate(candidates):
-            with _named(f"candidates[{i}]."):
+            with named(f"candidates[{i}]."):
                 sets.append(pokes_to_unit(checked_pokes(pokes, view), view))
 
         def ask(pokes: Tensor, points: Tensor) -> Iterator[Block]:
@@ -302,17 +303,3 @@ class Predictor:
         return segmentation_steps(
             poked, unpoked, context, camera_moving, self.motion_threshold, max_points
         )
-
-
-def _check_fit(fit: str) -> None:
-    if fit not in FITS:
-        raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
-
-
-@contextlib.contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Errors say in which of several inputs they are."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{what}{error}") from error

@@ -43,8 +43,7 @@ class View:
     fit: str = "crop"
 
     def __post_init__(self) -> None:
-        if self.fit not in FITS:
-            raise ValueError(f"fit is {self.fit!r}: must be one of {', '.join(FITS)}")
+        check_fit(self.fit)
         if self.width < 1 or self.height < 1:
             raise ValueError(f"the image is {self.width} x {self.height}: must have pixels")
 
@@ -107,6 +106,12 @@ def _like(values: Values, pair: tuple[int, int]) -> Values:
     if isinstance(values, Tensor):
         return torch.tensor(pair, dtype=values.dtype, device=values.device)
     return np.asarray(pair)
+
+
+def check_fit(fit: str) -> None:
+    """ValueError for an unknown one."""
+    if fit not in FITS:
+        raise ValueError(f"fit is {fit!r}: must be one of {', '.join(FITS)}")
 
 
 def grid_points(width: int, height: int, columns: int, rows: int) -> Float[np.ndarray, "n 2"]:

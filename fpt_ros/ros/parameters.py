@@ -127,7 +127,8 @@ class Settings:
     image_cache: int = _parameter(
         8,
         LIVE,
-        "Newest images that are kept by their stamp, with their features once computed",
+        "Newest images that are kept by their stamp, with their features once asked about: 6 MB "
+        "each with the embedded weights, with the base model 41 MB in bfloat16, 79 in float32",
         minimum=1,
         maximum=1000,
     )

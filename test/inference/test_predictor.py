@@ -1,5 +1,7 @@
 """The predictor in pixels against the model in its own units."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from tiny import POINTS, POKES, TINY, LargestTensor, random_points, random_pokes
 
 from fpt_ros import Predictor
 from fpt_ros.inference.batch import MotionRequest
-from fpt_ros.model import FlowPokeTransformer, save_checkpoint
+from fpt_ros.inference.context import ImageContext
+from fpt_ros.model import FlowPokeTransformer, ModelConfig, save_checkpoint
 
 
 def in_units(model, image, pokes, points, static):
@@ -197,6 +200,25 @@ def test_a_context_knows_its_memory(predictor, context):
     gains = depth * 3 * 2 * width
     assert predictor.embed(np.zeros((9, 9, 3), np.uint8)).nbytes == 4 * (
         keys_values + features + gains
+    )
+
+
+def test_contexts_take_the_memory_that_is_documented(embedded, image):
+    context = embedded.embed(image)
+    sizes = {"embedded": context.nbytes}
+    embedded.segment(context, POKES)
+    assert context.nbytes - sizes["embedded"] == pytest.approx(1e6, rel=0.15)
+    with torch.device("meta"):  # shapes without numbers
+        for dtype in (torch.bfloat16, torch.float32):
+            images = torch.empty(1, 3, 448, 448)
+            base = FlowPokeTransformer(ModelConfig()).to(dtype).embed_image(images)
+            sizes[str(dtype)] = ImageContext(context.view, base, context.unit).nbytes
+    assert {name: round(size / 1e6) for name, size in sizes.items()} == {
+        "embedded": 6, "torch.bfloat16": 41, "torch.float32": 79,
+    }  # fmt: skip
+    said = Path(__file__).parents[2].joinpath("README.md").read_text()
+    assert (
+        "6 MB each with the embedded weights, with the base model 41 MB in bfloat16, 79 in" in said
     )
 
 
