@@ -110,7 +110,7 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
         for tensor in (padded.poke_pos, padded.poke_flow, padded.query_pos):
             torch._dynamo.mark_dynamic(tensor, 1)
         # Else sizes that are equal in the first call are taken for equal in every one.
-        with symbolic_shapes.patch(use_duck_shape=False):
+        with symbolic_shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
             return inner(model, padded, image)
 
     return call

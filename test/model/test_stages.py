@@ -1,11 +1,13 @@
 """The three stages as graphs: one for all sizes, without breaks, and outside of Python."""
 
+import onnxruntime
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
 from fpt_ros.inference.buckets import Padded, compiled, pad, unpad
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig, build_model
+from fpt_ros.model.export import export_stages, save_onnx
 from fpt_ros.model.small.linear_system import eliminate
 
 PUBLISHED = ModelConfig(encoder="dinov2_vits14_reg", image_size=28, width=64, depth=1)
@@ -70,6 +72,34 @@ def test_no_graph_break_and_one_compilation_for_all_sizes(model, picture, way):
         wanted = model.predict_parallel(*asked, model.embed_image(picture))
         assert largest_difference(fields(ours), fields(wanted)) < 1e-5
     assert counter.frame_count == 1
+
+
+@torch.no_grad()
+def test_exported_stages_give_the_same_in_pytorch_and_in_onnx_runtime(model, picture, tmp_path):
+    programs = export_stages(model)
+    files = {path.stem: path for path in save_onnx(programs, tmp_path)}
+    sessions = {name: onnxruntime.InferenceSession(path) for name, path in files.items()}
+
+    def in_runtime(name, *inputs):
+        names = [entry.name for entry in sessions[name].get_inputs()]
+        given = dict(zip(names, (tensor.numpy() for tensor in inputs), strict=True))
+        return [torch.from_numpy(array) for array in sessions[name].run(None, given)]
+
+    def in_pytorch(name, *inputs):
+        return programs[name].module()(*inputs)
+
+    wanted_image = model.embed_image(picture)
+    for run in (in_pytorch, in_runtime):
+        image = run("image", picture)
+        assert largest_difference(image[:1], [wanted_image.features]) < 1e-5
+        for rows, pokes, queries in SIZES:
+            poke_pos, poke_flow, query_pos, static = request(rows, pokes, queries)
+            lengths = torch.arange(rows)[:, None] % (pokes + 1)
+            cache = run("pokes", poke_pos, poke_flow, static, *image)
+            ours = run("query", query_pos, poke_pos, poke_flow, lengths, *cache, *image)
+            seen = model.embed_pokes(poke_pos, poke_flow, static, wanted_image).upto(lengths)
+            wanted = model.query(query_pos, seen, wanted_image)
+            assert largest_difference(ours, fields(wanted)) < 1e-5
 
 
 def test_elimination_solves_what_lapack_solves():
