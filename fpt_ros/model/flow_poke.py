@@ -33,7 +33,7 @@ from fpt_ros.model.transformer import Transformer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 QUERIES_AT_ONCE = 1024
 """Rows times queries that run through the transformer together: bounds the memory of a request."""
@@ -142,16 +142,18 @@ class FlowPokeTransformer(AutoregressiveSampling, nn.Module):
         image: EmbeddedImage,
         after: PokeCache | None = None,
         capacity: int | None = None,
+        lengths: Int[Tensor, "#b #q"] | None = None,
     ) -> tuple[PokeCache, MotionMixture]:
         """`embed_pokes` and `query` in one pass: reading the weights is most of what few points
         cost, and here they are read once.
 
         Args:
             capacity: keep the cache in buffers for so many tokens (see `Prefill`).
+            lengths: how many of the pokes each query sees, as `PokeCache.upto` has it.
         """
         count, positions = poke_pos.shape[1], torch.cat([poke_pos, query_pos], 1)
-        pokes = PokeCache.of(poke_pos, poke_flow, image.gains, camera_static, after)
-        prefill = Prefill(count, after, capacity)
+        pokes = PokeCache.of(poke_pos, poke_flow, image.gains, camera_static, after).upto(lengths)
+        prefill = Prefill(count, after, capacity, lengths)
         motion = [self.input_mlp.known(poke_flow), self.input_mlp.asked(*query_pos.shape[:2])]
         tokens = self.input_mlp(torch.cat(motion, 1), sample_features(image.features, positions))
         tokens, head = self._with_prior(tokens, query_pos, pokes, image)

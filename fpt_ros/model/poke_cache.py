@@ -56,8 +56,9 @@ class PokeCache:
     def __len__(self) -> int:
         return self.positions.shape[1]
 
-    def upto(self, lengths: Int[Tensor, "#b #q"]) -> PokeCache:
-        """The cache as queries see it that are given only the first `lengths` pokes each.
+    def upto(self, lengths: Int[Tensor, "#b #q"] | None) -> PokeCache:
+        """The cache as queries see it that are given only the first `lengths` pokes each (None:
+        all of them).
 
         So one cache serves every prefix of its pokes; and rows with different numbers of pokes go
         into one batch, padded with any others at the end and read up to their own length.
@@ -77,9 +78,16 @@ class Prefill:
     asked for the buffers may append so, and only to the newest cache.
     """
 
-    def __init__(self, pokes: int, after: PokeCache | None, capacity: int | None = None) -> None:
+    def __init__(
+        self,
+        pokes: int,
+        after: PokeCache | None,
+        capacity: int | None = None,
+        lengths: Int[Tensor, "#b #q"] | None = None,
+    ) -> None:
         self.layers: list[KeysValues] = []
         self._pokes, self._after, self._capacity = pokes, after, capacity
+        self._lengths = lengths
         self._earlier = 0 if after is None else len(after)
 
     def __call__(
@@ -89,9 +97,9 @@ class Prefill:
         k: Float[Tensor, "b h l c"],
         v: Float[Tensor, "b h l c"],
     ) -> Float[Tensor, "b h l c"]:
-        # A lone query sees what one more poke would see: one attention serves both. Its own key
-        # and value lie behind those that are kept, and go when the next poke comes.
-        lone = q.shape[2] == self._pokes + 1
+        # A lone query that sees all pokes sees what one more poke would see: one attention serves
+        # both. Its own key and value lie behind those that are kept, and go with the next poke.
+        lone = self._lengths is None and q.shape[2] == self._pokes + 1
         in_turn = self._pokes + lone
         total = self._earlier + in_turn
         kept = self._append(layer, _first(KeysValues(k, v), in_turn))
@@ -100,7 +108,9 @@ class Prefill:
         if in_turn == q.shape[2]:
             return attended
         own = KeysValues(k[:, :, in_turn:], v[:, :, in_turn:])
-        asked = attend_to_pokes_and_self(q[:, :, in_turn:], own, _first(kept, total), None)
+        asked = attend_to_pokes_and_self(
+            q[:, :, in_turn:], own, _first(kept, total), self._lengths
+        )
         return torch.cat([attended, asked], 2)
 
     def _append(self, layer: int, new: KeysValues) -> KeysValues:

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from fpt_ros.model.small.linear_system import solve_positive_definite
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
@@ -121,8 +123,7 @@ class MotionModes(nn.Module):
         weighted = rearrange(poke_modes * counts[..., None, None], "b q p xy k -> b q k (p xy)")
         flow = rearrange(poke_flow.float(), "b p xy -> b 1 (p xy) 1")
         system = weighted @ rows + (2 * self.log_noise.float()).exp() * self.identity.float()
-        # It cannot be singular; a check that it is not would make the CPU wait for a GPU.
-        factors = torch.linalg.solve_ex(system, weighted @ flow).result
+        factors = solve_positive_definite(system, weighted @ flow)
         return (query_modes @ factors)[..., 0]
 
     def fields_at(
