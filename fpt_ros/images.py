@@ -160,8 +160,11 @@ def compressed_to_rgb(
     if image.ndim == 2:
         mosaic = encoding.startswith("bayer_") and encoding in PICTURES
         return _converted(image, PICTURES[encoding].encoding if mosaic else "mono8", reading)
-    colours = image[..., :3]  # the rest is alpha; OpenCV takes the file's red to the last place
-    return np.ascontiguousarray(colours if swapped else colours[..., ::-1])
+    if swapped:
+        return np.ascontiguousarray(image[..., :3])
+    # OpenCV takes the file's red to the last place; a fourth channel is alpha.
+    how = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, how), np.uint8)
 
 
 def _check_size(what: str, width: int, height: int, reading: Reading) -> None:

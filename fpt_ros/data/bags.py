@@ -160,7 +160,7 @@ def bag_topics(
     try:
         from rosbags.rosbag2 import Reader
     except ImportError as error:
-        raise ValueError(f"{path}: reading bags needs pip install 'fpt_ros[demo]'") from error
+        raise ValueError(f"{path}: reading bags needs pip install 'fpt_ros[train]'") from error
     try:
         with Reader(path) as reader:
             images = {c.topic for c in reader.connections if c.msgtype in (RAW, COMPRESSED)}

@@ -33,7 +33,7 @@ def choose_converter() -> Chosen:
     """The converter for this process, tried on every encoding.
 
     Raises:
-        ImportError: neither cv_bridge nor rosbags-image can be used; says why.
+        ValueError: neither cv_bridge nor rosbags-image can be used; says why.
     """
     wanted, missing = _tried(rosbags_image)
     try:
@@ -51,7 +51,7 @@ def choose_converter() -> Chosen:
             return Chosen("cv_bridge", convert, "")
         why = f"cv_bridge does not work here: {why}"
     if missing:
-        raise ImportError(
+        raise ValueError(
             f"no converter of images: {why}; rosbags-image: {missing}. Install cv_bridge with ROS, "
             "or pip install rosbags-image"
         )

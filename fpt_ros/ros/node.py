@@ -140,8 +140,8 @@ class FptNode(LifecycleNode):
             # Here, not above: torch takes seconds to import, and may not be installed.
             from fpt_ros.ros.inference import Inference
 
-            self._convert = self._chosen_converter()
             self._inference = Inference(self.settings, self.statistics)
+            self._convert = self._chosen_converter()
         except (ValueError, OSError, ImportError) as error:
             reason = f"{error}{INSTALL_HINT if isinstance(error, ImportError) else ''}"
             self.statistics.error("failures", reason)

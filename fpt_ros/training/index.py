@@ -71,18 +71,25 @@ class ShardIndex:
         return digest.hexdigest()[:16]
 
     def read(self, number: int) -> dict[str, Any]:
-        """The sample, as WebDataset gives it; SampleError where files are missing or cut off."""
+        """The sample, as WebDataset gives it.
+
+        Raises:
+            SampleError: files are missing or cut off, or the shard is gone.
+        """
         shard, *places = self._places[number].tolist()
         key = self._keys[number].decode()
         sample: dict[str, Any] = {"__key__": key}
-        with self.shards[shard].open("rb") as file:
-            for kind, offset, size in zip(KINDS, places[::2], places[1::2], strict=True):
-                if size < 0:
-                    continue
-                file.seek(offset)
-                sample[kind] = file.read(size)
-                if len(sample[kind]) < size:
-                    raise SampleError(f"sample {key!r}: {kind} is cut off in {self.shards[shard]}")
+        try:
+            with self.shards[shard].open("rb") as file:
+                for kind, offset, size in zip(KINDS, places[::2], places[1::2], strict=True):
+                    if size >= 0:
+                        file.seek(offset)
+                        sample[kind] = file.read(size)
+        except OSError as error:
+            raise SampleError(f"sample {key!r}: {error}") from error
+        for kind, size in zip(KINDS, places[1::2], strict=True):
+            if len(sample.get(kind, b"")) < size:
+                raise SampleError(f"sample {key!r}: {kind} is cut off in {self.shards[shard]}")
         missing = [kind for kind in NEEDED if kind not in sample]
         if missing:
             raise SampleError(f"sample {key!r} lacks {', '.join(missing)}")

@@ -99,12 +99,18 @@ def encoded(frames, container="mpegts", codec="libx264", rate=25, **options):
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="module")
+def on_the_air():
+    """120 frames, and the transport stream that carries them."""
+    frames = numbered(120)
+    return frames, encoded(frames, g="30", bf="2")
+
+
 @pytest.mark.parametrize("first", [120, 121, 130, 150, 177, 250])
 @pytest.mark.parametrize("count", [1, 6, 20])
-def test_lost_packets(tmp_path, first, count):
+def test_lost_packets(tmp_path, on_the_air, first, count):
     """Of a stream over the air: the decoder does not notice a frame that is missing altogether."""
-    originals = numbered(120)
-    content = encoded(originals, g="30", bf="2")
+    originals, content = on_the_air
     path = tmp_path / "video.ts"
     path.write_bytes(content[: first * 188] + content[(first + count) * 188 :])
     clips, _ = shard(path, tmp_path / "out", 10)

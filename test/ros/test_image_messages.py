@@ -86,7 +86,7 @@ def test_a_cv_bridge_that_fails_is_not(monkeypatch, convert, why):
 def test_neither_is_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
     monkeypatch.setitem(sys.modules, "rosbags.image", None)
-    with pytest.raises(ImportError, match="no converter of images: cv_bridge cannot be imported"):
+    with pytest.raises(ValueError, match="no converter of images: cv_bridge cannot be imported"):
         choose_converter()
 
 

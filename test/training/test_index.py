@@ -48,6 +48,20 @@ def test_files_that_are_missing_or_cut_off_are_named(tmp_path):
         file.truncate(3000)
     with pytest.raises(SampleError, match=r"sample 'b': video.mpg is cut off"):
         index.read(1)
+    path.unlink()
+    with pytest.raises(SampleError, match=r"sample 'b': .*No such file"):
+        index.read(1)
+
+
+def test_a_shard_that_is_not_whole_costs_what_it_lacks(toy_data, tmp_path):
+    copy = shutil.copytree(toy_data / "train", tmp_path / "copy")
+    with shard_path(copy, 0).open("r+b") as file:
+        file.truncate(shard_path(copy, 0).stat().st_size // 2)
+    index = ShardIndex([copy], quiet=True)
+    assert 25 < len(index) < 35  # about half of the 20 in the first, and those in the second
+    assert [text.split(" ")[0] for text in index.broken] == [str(shard_path(copy, 0))]
+    for number in range(len(index)):
+        index.read(number)
 
 
 def test_a_broken_shard_and_an_empty_folder_are_named(tmp_path):
