@@ -26,7 +26,7 @@ help:
 	@echo "make demo [IMAGE=photo.jpg POKE=x,y,dx,dy]   the node on a recording or a picture"
 	@echo "make planner-demo                  a planner with the node on simulated scenes, closed loop"
 	@echo "make build                         the environment and the ROS package"
-	@echo "make venv-EXTRA                    adds an extra of pyproject.toml: train, sim, web, test"
+	@echo "make venv-EXTRA                    adds an extra of pyproject.toml: sim, train, test"
 	@echo "make lint                          ruff and mypy"
 	@echo "make clean                         remove what was built (rm -r $(venv): the environment)"
 
