@@ -97,8 +97,12 @@ class Goals:
     def errors(
         self, evaluate: Evaluate, pokes: Float[np.ndarray, "m p 4"]
     ) -> Float[np.ndarray, " m"]:
-        """What the points' errors cost, in tolerances: the mean of the points with goals, and that
-        of those that must stay."""
+        """What the points' expected errors cost, in tolerances: the mean of the points with goals,
+        and that of those that must stay.
+
+        An error e of a staying point costs e / (1 + e), at most 1: models expect too much of their
+        neighbours' motion, and weak pokes would be the cheapest.
+        """
         averse = self.risk > 0
         found = evaluate(
             list(pokes), self.points, self.goals, self.tolerance, return_motions=averse
@@ -106,9 +110,10 @@ class Goals:
         error = np.asarray(found.expected_error, np.float64)
         if averse:
             error = error + self.risk * self._deviations(error, found.motions)
-        cost = self.weights * error / self.tolerances
-        staying = cost[:, self.wanted :]
-        return cost[:, : self.wanted].mean(1) + (staying.mean(1) if staying.size else 0.0)
+        cost = error / self.tolerances
+        cost[:, self.wanted :] /= 1 + cost[:, self.wanted :]
+        moved, kept = np.split(self.weights * cost, [self.wanted], axis=1)
+        return moved.mean(1) + (kept.mean(1) if kept.size else 0.0)
 
     def _deviations(
         self, error: Float[np.ndarray, "m n"], motions: Sequence[Any]
