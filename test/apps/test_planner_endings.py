@@ -54,9 +54,11 @@ def test_a_poke_that_goes_too_far_for_what_it_pulls(task):
 
 
 def test_a_right_part_that_goes_elsewhere(task):
-    """Drawn gently to where nobody wanted it: it follows, and the goal is missed."""
-    poke = np.concatenate([task.solution[:2], 0.2 * task.solution[2:]])
-    assert judge(task, poke).ending == endings.OTHERWISE
+    """It follows the finger as far as its joints let it, but that is not where the goal is."""
+    place = task.solution[:2]
+    [drawn] = task.world.push(task.solution).displacement(place[None])
+    elsewhere = dataclasses.replace(task, goal=-task.goal)
+    assert judge(elsewhere, np.concatenate([place, drawn])).ending == endings.OTHERWISE
 
 
 def test_tilt_counts_loose_things_only(task):

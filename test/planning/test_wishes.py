@@ -42,7 +42,7 @@ def test_a_stay_tolerance_matters_to_the_search():
 def test_points_may_matter_differently(wishes, first, middle):
     """Both cannot have what they want: the one that matters more gets it."""
     best = plan(**TORN, **wishes)[0]
-    np.testing.assert_allclose(best.mean[:2, 1], [first, middle], atol=2)
+    np.testing.assert_allclose(best.mean[:2, 1], [first, middle], atol=5)
 
 
 def test_each_point_has_the_probability_of_its_own_tolerance():
