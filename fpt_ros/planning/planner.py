@@ -62,7 +62,7 @@ def plan_poke(
     Args:
         evaluate: asked twice for the map, once for each round and the pokes before the first one,
             then once about the best places and once about the plans (and once more for each
-            further tolerance). At most twice `candidates` pokes or 320 points a question.
+            further tolerance). At most twice `candidates` pokes or 768 points a question.
         points, goals: [N, 2] points, and the displacement wanted of each.
         stay: [S, 2] points that must not move; may be empty.
         touchable: where the robot may touch: a bool mask [h, w] of the image, or a polygon
