@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
+MOVED = 2.0
+"""Price of a point that should stay and certainly does not, in tolerances of error."""
+
 
 class Evaluate(Protocol):
     """What each candidate (a set of pokes, [P, 4]) would do to the points, against their goals.
@@ -98,10 +101,10 @@ class Goals:
         self, evaluate: Evaluate, pokes: Float[np.ndarray, "m p 4"]
     ) -> Float[np.ndarray, " m"]:
         """What the points' expected errors cost, in tolerances: the mean of the points with goals,
-        and that of those that must stay.
+        and the worst of those that must stay.
 
-        An error e of a staying point costs e / (1 + e), at most 1: models expect too much of their
-        neighbours' motion, and weak pokes would be the cheapest.
+        An error of e tolerances of a staying point costs `MOVED` e^2 / (1 + e^2), which is bounded:
+        models expect too much motion of neighbours, and weak pokes would seem the best.
         """
         averse = self.risk > 0
         found = evaluate(
@@ -110,10 +113,10 @@ class Goals:
         error = np.asarray(found.expected_error, np.float64)
         if averse:
             error = error + self.risk * self._deviations(error, found.motions)
-        cost = error / self.tolerances
-        cost[:, self.wanted :] /= 1 + cost[:, self.wanted :]
-        moved, kept = np.split(self.weights * cost, [self.wanted], axis=1)
-        return moved.mean(1) + (kept.mean(1) if kept.size else 0.0)
+        moved, kept = np.split(error / self.tolerances, [self.wanted], axis=1)
+        moved = self.weights[: self.wanted] * moved
+        kept = self.weights[self.wanted :] * MOVED * kept**2 / (1 + kept**2)
+        return moved.mean(1) + kept.max(1, initial=0.0)
 
     def _deviations(
         self, error: Float[np.ndarray, "m n"], motions: Sequence[Any]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import torch
 
+from fpt_ros.planning.goals import MOVED
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -39,10 +41,10 @@ def refined(
         optimiser.zero_grad()
         motion = predict(torch.cat([places, shifts], 1), goals.points)
         cost = motion.expected_distance(wanted) / scale
-        moved, kept = cost[: goals.wanted], cost[goals.wanted :]
-        kept = kept / (1 + kept)  # as `Goals.errors` has it
-        loss = (weights[: goals.wanted] * moved).mean()
-        loss = loss + (weights[goals.wanted :] * kept).sum() / max(len(kept), 1)
+        moved, kept = (weights * cost)[: goals.wanted], cost[goals.wanted :]
+        loss = moved.mean()
+        if len(kept):  # as `Goals.errors` has it
+            loss = loss + (weights[goals.wanted :] * MOVED * kept**2 / (1 + kept**2)).max()
         if not loss.requires_grad:
             raise ValueError("predict gave a mixture without gradients with respect to the pokes")
         loss.backward()
