@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
+MOVED = 2.0
+"""Price of a point that should stay and certainly does not, in tolerances of error."""
+
 
 class Evaluate(Protocol):
     """What each candidate (a set of pokes, [P, 4]) would do to the points, against their goals.
@@ -97,8 +100,12 @@ class Goals:
     def errors(
         self, evaluate: Evaluate, pokes: Float[np.ndarray, "m p 4"]
     ) -> Float[np.ndarray, " m"]:
-        """What the points' errors cost, in tolerances: the mean of the points with goals, and that
-        of those that must stay."""
+        """What the points' expected errors cost, in tolerances: the mean of the points with goals,
+        and the worst of those that must stay.
+
+        An error of e tolerances of a staying point costs `MOVED` e^2 / (1 + e^2), which is bounded:
+        models expect too much motion of neighbours, and weak pokes would seem the best.
+        """
         averse = self.risk > 0
         found = evaluate(
             list(pokes), self.points, self.goals, self.tolerance, return_motions=averse
@@ -106,9 +113,10 @@ class Goals:
         error = np.asarray(found.expected_error, np.float64)
         if averse:
             error = error + self.risk * self._deviations(error, found.motions)
-        cost = self.weights * error / self.tolerances
-        staying = cost[:, self.wanted :]
-        return cost[:, : self.wanted].mean(1) + (staying.mean(1) if staying.size else 0.0)
+        moved, kept = np.split(error / self.tolerances, [self.wanted], axis=1)
+        moved = self.weights[: self.wanted] * moved
+        kept = self.weights[self.wanted :] * MOVED * kept**2 / (1 + kept**2)
+        return moved.mean(1) + kept.max(1, initial=0.0)
 
     def _deviations(
         self, error: Float[np.ndarray, "m n"], motions: Sequence[Any]

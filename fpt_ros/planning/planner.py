@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fpt_ros.planning.checks import not_negative
 from fpt_ros.planning.goals import Evaluate, Goals
 from fpt_ros.planning.limits import Constraint, Cost, Limits
 from fpt_ros.planning.movable import MovableMap
@@ -47,7 +48,7 @@ def plan_poke(
     ends: ArrayLike | None = None,
     shortest: float = 0.0,
     warm_start: Sequence[PokePlan] = (),
-    min_gain: float = 0.0,
+    min_gain: float = 0.1,
     sample: Sample | None = None,
     predict: Predict | None = None,
 ) -> list[PokePlan]:
@@ -61,7 +62,7 @@ def plan_poke(
     Args:
         evaluate: asked twice for the map, once for each round and the pokes before the first one,
             then once about the best places and once about the plans (and once more for each
-            further tolerance). At most twice `candidates` pokes or 320 points a question.
+            further tolerance). At most twice `candidates` pokes or 768 points a question.
         points, goals: [N, 2] points, and the displacement wanted of each.
         stay: [S, 2] points that must not move; may be empty.
         touchable: where the robot may touch: a bool mask [h, w] of the image, or a polygon
@@ -81,7 +82,8 @@ def plan_poke(
         ends: where pokes may end, as `touchable`. None: anywhere.
         shortest: how long a poke must be at least.
         warm_start: earlier plans, which the search begins with beside others.
-        min_gain: a round that improves the best score by less is the last one.
+        min_gain: a round that improves the best score by less is the last one, an early stop;
+            in tolerances.
         sample: asked for joint futures of all points for each plan: `Predictor.sample` with a
             context, or `MotionClient.sample`. Gives the plans' `joint_probability`.
         predict: refines the plans by gradients: `Predictor.predict` with a context, or another
@@ -97,6 +99,7 @@ def plan_poke(
     wanted = Goals.checked(points, goals, stay, tolerance, stay_tolerance, weights, risk)
     limits = Limits.checked(touchable, ends, shortest, reach, constraint)
     _check_counts(plans=plans, candidates=candidates, rounds=rounds, pokes=pokes)
+    not_negative("min_gain", min_gain)
     start = _start(warm_start, pokes)
     rng = np.random.default_rng(seed)
     movable = MovableMap.ask(evaluate, wanted, limits, rng)

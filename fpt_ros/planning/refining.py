@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import torch
 
+from fpt_ros.planning.goals import MOVED
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -33,14 +35,16 @@ def refined(
     places = torch.from_numpy(pokes[:, :2].copy())
     shifts = torch.from_numpy(pokes[:, 2:].copy()).requires_grad_()
     wanted, scale, weights = map(torch.tensor, (goals.goals, goals.tolerances, goals.weights))
-    shares = torch.full_like(weights, 1 / goals.wanted)
-    shares[goals.wanted :] = 1 / max(len(weights) - goals.wanted, 1)
     optimiser = torch.optim.LBFGS([shifts], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         motion = predict(torch.cat([places, shifts], 1), goals.points)
-        loss = (shares * weights * motion.expected_distance(wanted) / scale).sum()
+        cost = motion.expected_distance(wanted) / scale
+        moved, kept = (weights * cost)[: goals.wanted], cost[goals.wanted :]
+        loss = moved.mean()
+        if len(kept):  # as `Goals.errors` has it
+            loss = loss + (weights[goals.wanted :] * MOVED * kept**2 / (1 + kept**2)).max()
         if not loss.requires_grad:
             raise ValueError("predict gave a mixture without gradients with respect to the pokes")
         loss.backward()

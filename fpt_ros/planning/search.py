@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STUCK = 4.0
 """Price of a place that certainly stays while the goals are reached, in tolerances of error."""
-ODD = 0.5
+ODD = 0.25
 """Price of a poke for each tolerance that its place would move otherwise if the goals were
 reached."""
 ALIKE, ANYHOW = 0.25, 0.15

@@ -64,7 +64,7 @@ def test_plans_are_distinct_and_the_best_comes_first():
 
 def test_one_question_a_round():
     asked = Counted()
-    plan(evaluate=asked, rounds=3, candidates=20, plans=2, stay_tolerance=2.0)
+    plan(evaluate=asked, rounds=3, candidates=20, plans=2, stay_tolerance=2.0, min_gain=0)
     candidates = [count for count, _ in asked.questions]
     assert candidates == [1, 1, 40, 20, 20, 20, 1, 2, 2]  # map, rounds, places, plans' tolerances
     assert max(points for _, points in asked.questions) <= 768
@@ -100,6 +100,7 @@ def test_without_points_that_must_stay():
         ({"stay_tolerance": np.nan}, "stay_tolerance is nan"),
         ({"tolerance": [1.0, 2.0]}, r"tolerance has shape \(2,\): must be one number or \[1\]"),
         ({"weights": [1.0, -1.0, 1.0]}, "weights is -1.0: must be finite and at least 0"),
+        ({"min_gain": np.nan}, "min_gain is nan: must be finite and at least 0"),
         ({"risk": -1.0}, "risk is -1.0: must be finite and at least 0"),
         ({"ends": ~EVERYWHERE}, "ends is empty"),
         ({"shortest": 70.0}, "shortest is 70.0: must be at most reach, 60.0"),

@@ -11,14 +11,14 @@ TORN = {"points": [WANTED, MIDDLE], "goals": [[0.0, 28.0]] * 2, "plans": 1}
 
 
 def test_a_stay_tolerance_matters_to_the_search():
-    """Pokes far out move a point that should stay; those near the pivot miss the goal by 4."""
+    """Pokes far out move a point that should stay; those near the pivot miss the goal by 2."""
 
     def either(pokes, points):
         pokes = pokes[:, 0]
         far_out = pokes[:, 0] > MIDDLE[0]
         moved = motions(pokes, points)
         locs = moved.locs[..., 0, :].numpy().copy()
-        locs[..., 0] += np.where(far_out[:, None], 3.0 * ~on_bar(points), 4.0 * on_bar(points))
+        locs[..., 0] += np.where(far_out[:, None], 3.0 * ~on_bar(points), 2.0 * on_bar(points))
         return normals(locs, moved.scale_tril[..., 0, 0, 0].numpy())
 
     wide, narrow = (
@@ -42,7 +42,7 @@ def test_a_stay_tolerance_matters_to_the_search():
 def test_points_may_matter_differently(wishes, first, middle):
     """Both cannot have what they want: the one that matters more gets it."""
     best = plan(**TORN, **wishes)[0]
-    np.testing.assert_allclose(best.mean[:2, 1], [first, middle], atol=2)
+    np.testing.assert_allclose(best.mean[:2, 1], [first, middle], atol=5)
 
 
 def test_each_point_has_the_probability_of_its_own_tolerance():
