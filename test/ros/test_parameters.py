@@ -10,8 +10,9 @@ import yaml
 from rclpy.qos import ReliabilityPolicy
 from ros_harness import ROOT
 
+from fpt_ros.engine.settings import FIELDS, LIVE, RECONFIGURE, RESTART
 from fpt_ros.ros.conversions import motion_from_message
-from fpt_ros.ros.parameters import FIELDS, LIVE, RECONFIGURE, RESTART, yaml_value
+from fpt_ros.ros.parameters import yaml_value
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 
@@ -31,7 +32,7 @@ def test_every_parameter_is_described(planner):
     assert of_node(descriptors) == set(FIELDS)
     for name, field in FIELDS.items():
         assert len(descriptors[name].description) > 20
-        assert descriptors[name].read_only == (field.metadata["when"] == RESTART)
+        assert descriptors[name].description.endswith(f"({field.metadata['when']})")
         if field.metadata["minimum"] is not None and not isinstance(field.default, tuple):
             ranges = descriptors[name].integer_range or descriptors[name].floating_point_range
             assert ranges[0].from_value == field.metadata["minimum"]
@@ -89,7 +90,7 @@ def test_readme_says_the_same():
         ("checkpoint", "/elsewhere.pt", "deactivate and clean it up"),
         ("device", "cpu", "takes effect when the node is configured"),
         ("image_transport", "compressed", "takes effect when the node is configured"),
-        ("autostart", True, "read-only"),
+        ("autostart", False, "read when the node starts"),
     ],
 )
 def test_set_that_is_not_allowed_or_cannot_take_effect_is_refused(planner, name, value, words):

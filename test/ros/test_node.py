@@ -1,0 +1,185 @@
+"""The node in this process, without a planner: what it says of itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from fpt_ros.msg import ErrorCode as Constants
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from fpt_ros.engine.errors import ErrorCode
+from fpt_ros.engine.gpu import unused_gpu
+from fpt_ros.engine.statistics import Statistics
+from fpt_ros.ros import diagnostics
+from fpt_ros.ros.image_source import why_no_image
+from fpt_ros.ros.node import FptNode
+from fpt_ros.ros.topics import camera_info_topic
+
+
+@pytest.fixture
+def start():
+    """Starts rclpy with these arguments and gives a node."""
+    nodes = []
+
+    def start(*arguments, kind=FptNode):
+        rclpy.init(args=["--ros-args", *arguments])
+        nodes.append(kind())
+        return nodes[0]
+
+    yield start
+    for node in nodes:
+        if isinstance(node, FptNode):
+            assert node.close(5)
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def judged(statistics, state="active", no_image="", unused="", model=None):
+    status = diagnostics.status("/fpt", state, model, statistics, 0, no_image, unused)
+    return status.level, status.message
+
+
+def test_error_codes_are_those_of_the_message():
+    names = [name for name in dir(Constants) if name.isupper() and not name.startswith("_")]
+    assert {name: getattr(Constants, name) for name in names if name != "SLOT_TYPES"} == {
+        code.name: code.value for code in ErrorCode
+    }
+
+
+def test_an_error_is_shown_until_something_succeeds(monkeypatch):
+    statistics = Statistics()
+    statistics.failed("no such file")
+    now = time.monotonic() + 3600
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for state in ("unconfigured", "active"):
+        assert judged(statistics, state) == (DiagnosticStatus.ERROR, "no such file")
+    statistics.succeeded()
+    assert judged(statistics, "inactive") == (DiagnosticStatus.OK, "inactive")
+
+
+def test_what_is_missing_is_shown():
+    statistics = Statistics()
+    level, message = judged(statistics, no_image="nobody publishes /image")
+    assert level == DiagnosticStatus.WARN and "nobody publishes /image" in message
+    level, message = judged(statistics, unused="computes on the CPU")
+    assert level == DiagnosticStatus.WARN and "on the CPU" in message
+    statistics.refused("pokes: too long")
+    assert judged(statistics)[0] == DiagnosticStatus.WARN
+    assert judged(Statistics())[0] == DiagnosticStatus.OK
+
+
+def test_a_gpu_that_torch_cannot_use(tmp_path):
+    assert unused_gpu(tmp_path) == ""
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidia0").touch()
+    found = unused_gpu(tmp_path)
+    for words in ("on the CPU", "/dev/nvidia0", "torch 2", "pytorch.org"):
+        assert words in found
+
+
+def test_camera_info_is_beside_the_image_unless_it_is_remapped(start):
+    node = start("-r", "image:=/camera/image_raw", kind=lambda: rclpy.create_node("a"))
+    assert camera_info_topic(node) == "/camera/camera_info"
+
+
+def test_camera_info_can_be_remapped(start):
+    arguments = ("-r", "image:=/camera/image_raw", "-r", "camera_info:=/left/info")
+    node = start(*arguments, kind=lambda: rclpy.create_node("a"))
+    assert camera_info_topic(node) == "/left/info"
+
+
+def test_parameters_can_be_set_to_what_they_are(start):
+    """As `ros2 param load` does with what `ros2 param dump` wrote."""
+    arguments = ("-p", "autostart:=true", "-p", "qos_overrides./image.subscription.depth:=3")
+    node = start(*arguments)
+    present = list(node.get_parameters_by_prefix("").values())
+    assert {"autostart", "use_sim_time", "grid"} <= {parameter.name for parameter in present}
+    node.state = "active"  # in which most may not be changed
+    results = [node.set_parameters_atomically([parameter]) for parameter in present]
+    assert all(result.successful for result in results), results
+    for name, value in (("autostart", False), ("device", "cpu")):
+        assert not node.set_parameters_atomically([Parameter(name, value=value)]).successful
+
+
+def test_failures_do_not_flood_the_log(start, capfd):
+    node = start()
+    for i in range(200):
+        node.report_fault(ValueError(f"fault {i}"))
+    assert node.statistics.total("failures") == 200
+    assert 1 <= capfd.readouterr().err.count("ValueError: fault") <= 2
+
+
+@pytest.mark.parametrize(
+    ("publish", "words"),
+    [
+        (None, "nobody publishes /image; image topics are /camera/color: remap image"),
+        (
+            (CompressedImage, 10),
+            "sensor_msgs/msg/CompressedImage, must be sensor_msgs/msg/Image: set image_transport "
+            "to compressed",
+        ),
+        (
+            (Image, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)),
+            "override it by parameters qos_overrides./image.subscription",
+        ),
+        ((Image, 10), "is published by camera, but nothing arrives"),
+    ],
+)
+def test_why_no_image_comes(start, publish, words):
+    node = start(kind=lambda: rclpy.create_node("fpt"))
+    reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+    subscription = node.create_subscription(Image, "image", print, reliable)
+    node.create_publisher(Image, "overlay", 1)  # its own
+    context = rclpy.Context()  # as of another process: one knows a topic by one type only
+    rclpy.init(context=context, args=[])
+    camera = rclpy.create_node("camera", context=context)
+    camera.create_publisher(Image, "camera/color", 1)
+    if publish:
+        camera.create_publisher(publish[0], "image", publish[1])
+    end = time.monotonic() + 10
+    while words not in (found := why_no_image(node, subscription)) and time.monotonic() < end:
+        time.sleep(0.05)
+    camera.destroy_node()
+    context.try_shutdown()
+    assert words in found
+
+
+def test_a_latched_image_is_received(start_node):
+    """One that was published before the node was there, with the durability overridden."""
+    rclpy.init()
+    camera = rclpy.create_node("camera")
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.create_publisher(Image, "/latched/image", qos).publish(
+        Image(height=64, width=96, encoding="rgb8", step=288, data=bytes(64 * 288))
+    )
+    name = "qos_overrides./latched/image.subscription"
+    overrides = {f"{name}.durability": "transient_local", f"{name}.reliability": "reliable"}
+    _, planner = start_node("latched", autostart=True, **overrides)
+    planner.wait_for(lambda: planner.predict().error_code == 0)
+    camera.destroy_node()
+    rclpy.shutdown()
+
+
+def test_an_image_outlives_a_camera_of_30_hz(start_node):
+    """README's planning example: an image is held, and asked about seconds later."""
+    _, planner = start_node(autostart=True)
+    first = planner.kept_image()
+    stop = threading.Event()
+
+    def film():
+        while not stop.wait(1 / 30):
+            planner.image()
+
+    camera = threading.Thread(target=film)
+    camera.start()
+    for _ in range(4):
+        time.sleep(0.7)  # longer than eight images
+        assert planner.predict(x=[1], y=[1], stamp=first).error_code == 0
+    stop.set()
+    camera.join()
