@@ -22,17 +22,17 @@ def status(
     model: ModelInfo | None,
     statistics: Statistics,
     waiting: int,
-    no_image: str,
+    image_problem: str,
     unused_gpu: str,
 ) -> DiagnosticStatus:
     """One status of the node `name` (fully qualified) in lifecycle state `state`.
 
     Args:
         waiting: requests that are not answered yet.
-        no_image: why no image comes, as far as that is known.
+        image_problem: why no image comes, or not all, as far as that is known; else empty.
         unused_gpu: why the node computes on the CPU although there is a GPU; else empty.
     """
-    level, message = _judge(state, statistics, no_image, unused_gpu)
+    level, message = _judge(state, statistics, image_problem, unused_gpu)
     age = statistics.age("images")
     values = {
         "state": state,
@@ -57,7 +57,7 @@ def status(
         "requests answered with an error": str(statistics.total("request errors")),
         "failures": str(statistics.total("failures")),
         "last error": statistics.fault,
-        "images do not come because": no_image,
+        "image problem": image_problem,
         "GPU not used because": unused_gpu,
     }
     return DiagnosticStatus(
@@ -74,15 +74,18 @@ def _requests(kind: str, statistics: Statistics) -> str:
     return f"{statistics.total(kind)}, {statistics.percentiles(kind)}"
 
 
-def _judge(state: str, statistics: Statistics, no_image: str, unused_gpu: str) -> tuple[bytes, str]:
+def _judge(
+    state: str, statistics: Statistics, image_problem: str, unused_gpu: str
+) -> tuple[bytes, str]:
     if statistics.fault:
         return DiagnosticStatus.ERROR, statistics.fault
     if state != "active":
         return DiagnosticStatus.OK, state
     age = min(statistics.age("images"), time.monotonic() - statistics.started)
-    if age > IMAGE_TIMEOUT or no_image:
-        reason = f": {no_image}" if no_image else ""
-        return DiagnosticStatus.WARN, f"no image for {age:.0f} s{reason}"
+    if age > IMAGE_TIMEOUT:
+        return DiagnosticStatus.WARN, f"no image for {age:.0f} s: {image_problem}"
+    if image_problem:
+        return DiagnosticStatus.WARN, image_problem
     if statistics.age("refused") < RECENT:
         return DiagnosticStatus.WARN, f"message refused: {statistics.last_refusal}"
     if unused_gpu:

@@ -1,15 +1,21 @@
-"""Why no image comes, as far as the graph of nodes and topics tells."""
+"""Why no image comes, or not all of them, as far as graph and stamps tell."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rclpy.node import Node
     from rclpy.subscription import Subscription
 
+MIN_STEPS = 20  # between images, to judge by
+MAX_JITTER = 0.15  # mean share of a period
+MAX_LOST = 0.3  # share of the images
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 
 
@@ -36,6 +42,27 @@ def why_no_image(node: Node, subscription: Subscription) -> str:
     return (
         f"{topic} is published by {fitting[0].node_name} with a quality of service that does not "
         f"fit ({reason}): override it by parameters qos_overrides.{topic}.subscription..."
+    )
+
+
+def lost_images(stamps: Sequence[float]) -> str:
+    """Whether images are lost on their way: their stamps [s] then skip. Empty if they do not.
+
+    Only a regular camera is judged, whose stamps are multiples of its period apart.
+    """
+    steps = np.diff(stamps)
+    if len(steps) < MIN_STEPS or (steps <= 0).any():
+        return ""
+    period = np.median(steps[steps < 1.5 * np.quantile(steps, 0.1)])
+    periods = np.rint(steps / period)
+    regular = np.abs(steps / period - periods).mean() < MAX_JITTER
+    sent = periods.sum()
+    if not regular or len(steps) > (1 - MAX_LOST) * sent:
+        return ""
+    return (
+        f"{len(steps)} of about {sent:.0f} images arrive: best-effort images that are larger than "
+        "the middleware's shared memory are lost. Give camera and node more of it, or use "
+        'image_transport compressed (README.md, "If images do not arrive")'
     )
 
 

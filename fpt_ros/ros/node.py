@@ -20,7 +20,7 @@ from fpt_ros.engine.statistics import Statistics
 from fpt_ros.engine.turns import Turns
 from fpt_ros.images import rosbags_image
 from fpt_ros.ros import diagnostics, parameters
-from fpt_ros.ros.image_source import why_no_image
+from fpt_ros.ros.image_source import lost_images, why_no_image
 from fpt_ros.ros.images import choose_converter
 from fpt_ros.ros.outputs import Outputs
 from fpt_ros.ros.requests import Requests
@@ -81,7 +81,7 @@ class FptNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._topics: Topics | None = None
         self._convert: Converter = rosbags_image  # chosen when the node is configured
-        self._unused_gpu = self._no_image = ""
+        self._unused_gpu = self._image_problem = ""
         self._requests = Requests(
             self._turns, self.statistics, self._why_inactive, self.report_fault, self._wake
         )
@@ -247,7 +247,7 @@ class FptNode(LifecycleNode):
         self._turns.clear()
         self._requests.engine = None
         self._requests.end_all("the node was deactivated before the answer was there")
-        self._no_image = ""
+        self._image_problem = ""
 
     def _release(self) -> None:
         """Let go of model and publishers."""
@@ -307,18 +307,21 @@ class FptNode(LifecycleNode):
                 self._engine.info if self._engine is not None else None,
                 self.statistics,
                 self._requests.waiting,
-                self._no_image,
+                self._image_problem,
                 self._unused_gpu,
             )
         ]
         self._diagnostics.publish(message)
 
     def _look_for_images(self) -> None:
-        """Find out why none comes, and log that when it changes."""
-        before, self._no_image = self._no_image, ""
-        waited = time.monotonic() - self.statistics.started
-        if self._topics is None or min(self.statistics.age("images"), waited) < IMAGE_PATIENCE:
+        """Find out why none comes, or not all, and log that when it is new."""
+        if self._topics is None:
             return
-        self._no_image = why_no_image(self, self._topics.image_subscription)
-        if self._no_image != before:
-            self.get_logger().warning(f"no image: {self._no_image}")
+        waited = time.monotonic() - self.statistics.started
+        if min(self.statistics.age("images"), waited) > IMAGE_PATIENCE:
+            problem = why_no_image(self, self._topics.image_subscription)
+        else:
+            problem = lost_images(self._topics.stamps)
+        if problem and not self._image_problem:
+            self.get_logger().warning(f"images: {problem}")
+        self._image_problem = problem

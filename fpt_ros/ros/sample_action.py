@@ -1,4 +1,4 @@
-"""The action sample_motion: goals that wait for the worker, report and can be canceled.
+"""The action sample_motion: goals that wait for the engine, report and can be canceled.
 
 Every goal is accepted. One that cannot be served is aborted, since only a result carries an error.
 """

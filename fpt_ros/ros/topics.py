@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     Job = Callable[[], Steps[None]]
 
 NEWEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-RELIABLE = QoSProfile(depth=10)
+STAMPS_KEPT = 100
 MAX_PENDING = 100  # messages on pokes and query_points
+ALL = QoSProfile(depth=MAX_PENDING)
 
 
 class Topics:
@@ -82,6 +83,8 @@ class Topics:
         self._lock = threading.Lock()
         compressed = engine.settings.image_transport == "compressed"
         self.image_topic = image_topic(node, compressed)
+        self.stamps: deque[float] = deque(maxlen=STAMPS_KEPT)
+        """Of the last images, seconds."""
         self._subscriptions: list[Subscription] = []
         try:
             if compressed:
@@ -90,8 +93,8 @@ class Topics:
                 self._subscribe(Image, self.image_topic, self._on_image)
             self._subscribe(CameraInfo, camera_info_topic(node), self._on_camera_info)
             # Before pokes, so that those sent after some points are predicted with them.
-            self._subscribe(QueryPoints, "query_points", self._on_query_points, RELIABLE, group)
-            self._subscribe(PokeArray, "pokes", self._on_pokes, RELIABLE, group)
+            self._subscribe(QueryPoints, "query_points", self._on_query_points, ALL, group)
+            self._subscribe(PokeArray, "pokes", self._on_pokes, ALL, group)
         except ValueError:
             self.close()
             raise
@@ -141,6 +144,7 @@ class Topics:
             self._node.get_logger().warning(
                 "images come without a stamp: results cannot be told apart by it", once=True
             )
+        self.stamps.append(frame.stamp[0] + frame.stamp[1] * 1e-9)
         self._engine.frames.add(frame)
         if self._engine.settings.trigger == "pokes":
             return

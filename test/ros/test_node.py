@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -17,7 +18,7 @@ from fpt_ros.engine.errors import ErrorCode
 from fpt_ros.engine.gpu import unused_gpu
 from fpt_ros.engine.statistics import Statistics
 from fpt_ros.ros import diagnostics
-from fpt_ros.ros.image_source import why_no_image
+from fpt_ros.ros.image_source import lost_images, why_no_image
 from fpt_ros.ros.node import FptNode
 from fpt_ros.ros.topics import camera_info_topic
 
@@ -40,8 +41,8 @@ def start():
     rclpy.try_shutdown()
 
 
-def judged(statistics, state="active", no_image="", unused="", model=None):
-    status = diagnostics.status("/fpt", state, model, statistics, 0, no_image, unused)
+def judged(statistics, state="active", images="", unused="", model=None):
+    status = diagnostics.status("/fpt", state, model, statistics, 0, images, unused)
     return status.level, status.message
 
 
@@ -65,7 +66,7 @@ def test_an_error_is_shown_until_something_succeeds(monkeypatch):
 
 def test_what_is_missing_is_shown():
     statistics = Statistics()
-    level, message = judged(statistics, no_image="nobody publishes /image")
+    level, message = judged(statistics, images="nobody publishes /image")
     assert level == DiagnosticStatus.WARN and "nobody publishes /image" in message
     level, message = judged(statistics, unused="computes on the CPU")
     assert level == DiagnosticStatus.WARN and "on the CPU" in message
@@ -148,6 +149,20 @@ def test_why_no_image_comes(start, publish, words):
     camera.destroy_node()
     context.try_shutdown()
     assert words in found
+
+
+def test_stamps_that_skip_are_lost_images():
+    random = np.random.default_rng(0)
+    stamps = 1e9 + np.arange(90) / 30 + random.uniform(-0.003, 0.003, 90)
+    assert lost_images(stamps) == ""
+    arrived = stamps[random.random(90) < 13 / 30]
+    said = lost_images(arrived)
+    assert said.startswith(f"{len(arrived) - 1} of about") and "shared memory" in said
+    assert int(said.split()[3]) == round(30 * (arrived[-1] - arrived[0]))
+    assert lost_images(np.cumsum(random.uniform(0.02, 0.06, 90))) == ""  # an irregular camera
+    assert lost_images(arrived[:10]) == ""  # too few to judge
+    assert lost_images(np.roll(arrived, 5)) == ""  # a recording that starts again
+    assert lost_images(np.zeros(50)) == ""  # images without a stamp
 
 
 def test_a_latched_image_is_received(start_node):

@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 import pytest
-from fpt_ros.msg import ErrorCode, MotionDistributions, PokeArray
+from fpt_ros.msg import ErrorCode, MotionDistributions, Poke, PokeArray
 from fpt_ros.srv import EvaluatePokes, SegmentMotion
 from rclpy.task import Future
 from ros_harness import as_pokes, scene
@@ -115,6 +115,18 @@ def test_short_requests_do_not_wait_for_long_ones(busy):
     assert planner.change_state("deactivate")
     planner.wait_for(lambda: all(future.done() for future in futures), timeout=2)
     assert {future.result().error_code for future in futures} == {ErrorCode.CANCELED}
+
+
+def test_a_large_message_holds_nothing_up(ready):
+    """Its pokes become Python objects one by one, for as long as some hundred calls take."""
+    _, planner = ready
+    refused, answered = int(planner.diagnostics()["messages refused"]), 0
+    planner.publish("pokes", PokeArray(pokes=[Poke(x=1.0)] * 300_000))
+    while int(planner.status["messages refused"]) == refused:
+        assert planner.get_parameter("grid") == [32, 24]
+        answered += 1
+    assert answered > 15
+    assert "pokes has 300000 entries: at most 128" in planner.status["last refusal"]
 
 
 def test_cleanup_and_a_new_start_while_a_prediction_runs(busy):
