@@ -142,7 +142,9 @@ class Engine:
         frame = self.find(stamp)
         self.check_on_image(frame, pokes, NO_POINTS)
         context = yield from self.embed(frame)
-        part = yield from self.predictor.segment_steps(context, pokes, camera_moving)
+        part = yield from self.predictor.segment_steps(
+            context, pokes, camera_moving, self.settings.max_queries
+        )
         self._statistics.succeeded()
         return part, frame
 

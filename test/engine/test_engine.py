@@ -89,12 +89,12 @@ def test_evaluation_is_the_librarys(engine, predictor, context):
     assert finish(engine.evaluate(*question, return_motions=False))[1] == []
 
 
-def test_segmentation_is_the_librarys(engine, predictor, context):
+def test_segmentation_is_the_librarys_on_at_most_max_queries_points(engine, predictor, context):
+    engine.apply(dataclasses.replace(engine.settings, max_queries=99))
     engine.frames.add(frame(5))
     part, of = finish(engine.segment(NEWEST, POKES, False))
-    np.testing.assert_allclose(
-        part.divergence, predictor.segment(context, POKES).divergence, rtol=1e-4, atol=1e-5
-    )
+    expected = predictor.segment(context, POKES, max_points=99)
+    np.testing.assert_allclose(part.divergence, expected.divergence, rtol=1e-4, atol=1e-5)
     assert of.stamp == (5, 0)
 
 
