@@ -115,14 +115,15 @@ def test_samples(engine, stamp, pokes, x, samples, seed):
 def values_of(field):
     if field.metadata["choices"]:
         return st.sampled_from(field.metadata["choices"]) | st.text(max_size=3)
-    if field.name == "grid":
-        return st.lists(st.integers(-2, 1100), max_size=3).map(tuple)
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    if isinstance(field.default, tuple):
+        return st.lists(st.integers(low - 3, high + 3), max_size=3).map(tuple)
     if isinstance(field.default, bool):
         return st.booleans()
     if isinstance(field.default, str):
         return st.text(max_size=3)
     kind = st.integers if isinstance(field.default, int) else st.floats
-    return kind(field.metadata["minimum"], field.metadata["maximum"])
+    return kind(low, high)
 
 
 @QUICK
