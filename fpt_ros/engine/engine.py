@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from fpt_ros.engine.errors import ErrorCode, RequestError, invalid
 from fpt_ros.engine.frames import NEWEST, Frames
 from fpt_ros.engine.motion import Motion, Samples
 from fpt_ros.engine.questions import check_length, check_product, check_tolerance
 from fpt_ros.images import ImageError
-from fpt_ros.inference.predictor import Predictor
 from fpt_ros.inference.view import check_points, check_pokes, grid_points
 
 if TYPE_CHECKING:
@@ -25,8 +22,9 @@ if TYPE_CHECKING:
     from fpt_ros.engine.frames import Frame, Stamp
     from fpt_ros.engine.settings import Settings
     from fpt_ros.engine.statistics import Statistics
+    from fpt_ros.inference.context import ImageContext
     from fpt_ros.inference.evaluation import PokeEvaluation
-    from fpt_ros.inference.predictor import ImageContext
+    from fpt_ros.inference.predictor import Predictor
     from fpt_ros.inference.segmentation import MovingPart
     from fpt_ros.inference.steps import Steps
     from fpt_ros.model import MotionMixture
@@ -37,34 +35,6 @@ if TYPE_CHECKING:
 CHUNK = 1024  # points in one step
 NO_POKES = np.zeros((0, 4), np.float32)
 NO_POINTS = np.zeros((0, 2), np.float32)
-
-
-def load_predictor(settings: Settings) -> Predictor:
-    """Load the checkpoint and run the model once.
-
-    Raises what Predictor.from_checkpoint raises for a checkpoint or device that is not there.
-    """
-    predictor = Predictor.from_checkpoint(
-        settings.checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        compile=settings.compile,
-        fit=settings.fit,
-        allow_download=settings.allow_download,
-    )
-    predictor.warm_up()
-    # Else Python's collector looks at all that PyTorch has made, 0.1 s in which nothing is
-    # answered.
-    gc.collect()
-    gc.freeze()
-    return predictor
-
-
-def free_memory() -> None:
-    """Give back what Python and PyTorch keep of a model that is gone."""
-    gc.unfreeze()
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 class Engine:
@@ -84,8 +54,7 @@ class Engine:
         """`now` is the time on the clock of the images' stamps, in seconds."""
         self.settings = settings
         self.frames = Frames(settings.image_cache)
-        self.info = predictor.info
-        self.predictor = predictor
+        self._predictor = predictor
         self._statistics = statistics
         self._now = now
 
@@ -123,7 +92,7 @@ class Engine:
         for i, pokes in enumerate(candidates):
             self.check_on_image(frame, pokes, NO_POINTS, f"candidates[{i}].")
         context = yield from self.embed(frame)
-        evaluation = yield from self.predictor.evaluate_steps(
+        evaluation = yield from self._predictor.evaluate_steps(
             context, candidates, points, goals, tolerance, camera_moving, return_motions
         )
         self._statistics.succeeded()
@@ -142,7 +111,7 @@ class Engine:
         frame = self.find(stamp)
         self.check_on_image(frame, pokes, NO_POINTS)
         context = yield from self.embed(frame)
-        part = yield from self.predictor.segment_steps(
+        part = yield from self._predictor.segment_steps(
             context, pokes, camera_moving, self.settings.max_queries
         )
         self._statistics.succeeded()
@@ -173,7 +142,7 @@ class Engine:
         what = f"samples ({samples}) x points ({len(points)})"
         check_product(what, total, self.settings.max_queries)
         context = yield from self.embed(frame)
-        steps = self.predictor.sample_steps(context, pokes, points, samples, seed, camera_moving)
+        steps = self._predictor.sample_steps(context, pokes, points, samples, seed, camera_moving)
         done = 0
         while True:
             try:
@@ -236,7 +205,7 @@ class Engine:
         context = frame.context
         if context is None:
             with self._statistics.timed("embed"):
-                context = frame.context = self.predictor.embed(frame.rgb)
+                context = frame.context = self._predictor.embed(frame.rgb)
             self._statistics.count("embedded")
             yield
         return context
@@ -254,7 +223,7 @@ class Engine:
         chunks = []
         for chunk in np.split(points, range(CHUNK, len(points), CHUNK)):
             with self._statistics.timed("query"):
-                mixture = self.predictor.predict(context, pokes, chunk, camera_moving)
+                mixture = self._predictor.predict(context, pokes, chunk, camera_moving)
                 chunks.append(_arrays(mixture))
             yield
         self._statistics.succeeded()
@@ -264,7 +233,7 @@ class Engine:
     @property
     def _horizon(self) -> float:
         """Seconds over which points move; 0: unknown."""
-        return self.settings.horizon or self.info.horizon
+        return self.settings.horizon or self._predictor.info.horizon
 
     def _grid_if_empty(self, frame: Frame, points: Points) -> tuple[Points, tuple[int, int]]:
         """The points and (0, 0), or the grid's points, columns and rows if there are none."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
-    from fpt_ros.inference.predictor import ImageContext
+    from fpt_ros.inference.context import ImageContext
 
 Stamp = tuple[int, int]
 """Seconds and nanoseconds; (0, 0) means the newest image."""

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 if TYPE_CHECKING:
     from fpt_ros.engine.statistics import Statistics
-    from fpt_ros.inference.predictor import ModelInfo
+    from fpt_ros.inference.model_info import ModelInfo
 
 RECENT = 10.0  # seconds after which a refused message no longer colours the status
 IMAGE_TIMEOUT = 5.0

@@ -5,10 +5,9 @@ Callbacks only store or hand over, so the executor's one thread always answers a
 
 from __future__ import annotations
 
-import functools
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -22,47 +21,31 @@ from fpt_ros.images import rosbags_image
 from fpt_ros.ros import diagnostics, parameters
 from fpt_ros.ros.image_source import lost_images, why_no_image
 from fpt_ros.ros.images import choose_converter
+from fpt_ros.ros.lifecycle import (
+    FAILURE,
+    LOG_PERIOD,
+    SUCCESS,
+    refuse_illegal_transitions,
+    transition,
+)
 from fpt_ros.ros.outputs import Outputs
 from fpt_ros.ros.requests import Requests
 from fpt_ros.ros.sample_action import SampleAction
 from fpt_ros.ros.services import create_services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rclpy.parameter import Parameter
 
     from fpt_ros.engine.engine import Engine
     from fpt_ros.images import Converter
+    from fpt_ros.inference.predictor import Predictor
     from fpt_ros.ros.topics import Topics
 
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # rosdep cannot install these everywhere.
 INSTALL_HINT = ". On a robot: python3 -m pip install torch einops safetensors"
 # Housekeeping runs by a clock that always goes, unlike the node's with use_sim_time.
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 IMAGE_PATIENCE = 3.0  # seconds without an image after which the reason is looked for
-LOG_PERIOD = 2.0  # seconds between failures that are logged
-
-
-def _transition(
-    method: Callable[[FptNode, LifecycleState], TransitionCallbackReturn],
-) -> Callable[[FptNode, LifecycleState], TransitionCallbackReturn]:
-    """Log what a transition raises: rclpy would drop it without a word."""
-
-    @functools.wraps(method)
-    def run(node: FptNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            result = method(node, state)
-        except Exception as error:
-            node.statistics.failed(f"{method.__name__}: {error}")
-            node.get_logger().error(f"{method.__name__} failed:\n{traceback.format_exc()}")
-            return TransitionCallbackReturn.ERROR
-        if result == SUCCESS and method.__name__ != "on_error":
-            node.statistics.succeeded()
-        return result
-
-    return run
 
 
 class FptNode(LifecycleNode):
@@ -77,7 +60,8 @@ class FptNode(LifecycleNode):
         self.state = "unconfigured"
         self.statistics = Statistics()
         self._turns = Turns(self.report_fault)
-        self._engine: Engine | None = None
+        self._predictor: Predictor | None = None  # while it is configured
+        self._engine: Engine | None = None  # while it is active
         self._outputs: Outputs | None = None
         self._topics: Topics | None = None
         self._convert: Converter = rosbags_image  # chosen when the node is configured
@@ -92,57 +76,52 @@ class FptNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
         self.create_timer(0.5, self._end_requests_without_client, clock=STEADY)
-        self._refuse_illegal_transitions()
+        refuse_illegal_transitions(self)
 
     def start(self) -> None:
         """Configure and activate, if the node is to do that by itself; say what comes next."""
-        command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
         if not self.settings.autostart:
-            self.get_logger().info(f"unconfigured. Next: {command} configure")
+            self._enter("unconfigured", "no model is loaded", "configure")
         elif self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
-            step = "configure, then activate" if self.state == "unconfigured" else "activate"
             self.get_logger().error(
-                f"autostart failed, the node is {self.state}: mend what is said above, then "
-                f"{command} {step}"
+                f"autostart failed: mend what is said above; {self._why_inactive()}"
             )
 
-    @_transition
+    @transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         checkpoint, start = self.settings.checkpoint, time.monotonic()
         self.get_logger().info(f"loading checkpoint '{checkpoint}'")
         try:
             # Here, not above: torch takes seconds to import, and may not be installed.
-            from fpt_ros.engine.engine import Engine, load_predictor
             from fpt_ros.engine.gpu import unused_gpu
+            from fpt_ros.engine.loading import load_predictor
 
             self._convert = self._chosen_converter()
-            predictor = load_predictor(self.settings)
-            self._engine = Engine(predictor, self.settings, self.statistics, self._seconds)
+            self._predictor = load_predictor(self.settings)
             self._outputs = Outputs(self)
         except (ValueError, OSError, ImportError) as error:
             hint = INSTALL_HINT if isinstance(error, ImportError) else ""
             return self._cannot(f"configure with checkpoint '{checkpoint}'", f"{error}{hint}")
-        self._outputs.publish_model_info(self._engine.info)
+        self._outputs.publish_model_info(self._predictor.info)
         self._unused_gpu = unused_gpu() if self.settings.device == "auto" else ""
         if self._unused_gpu:
             self.get_logger().warning(self._unused_gpu)
         self._enter("inactive", f"loaded in {time.monotonic() - start:.1f} s", "activate")
         return super().on_configure(state)
 
-    @_transition
+    @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         from fpt_ros.engine.engine import Engine
         from fpt_ros.ros.topics import Topics
 
-        assert self._engine and self._outputs
-        # Without the images of the last activation.
-        self._engine = Engine(self._engine.predictor, self.settings, self.statistics, self._seconds)
+        assert self._predictor and self._outputs
         self.statistics.restart()
+        engine = Engine(self._predictor, self.settings, self.statistics, self._seconds)
         try:
             self._topics = Topics(
                 self,
                 self.requests_group,
-                self._engine,
+                engine,
                 self._turns,
                 self._outputs,
                 self.statistics,
@@ -151,23 +130,23 @@ class FptNode(LifecycleNode):
             )
         except ValueError as error:
             return self._cannot("activate", str(error))
-        self._requests.engine = self._engine
+        self._engine = self._requests.engine = engine
         self._enter("active", f"waiting for images on {self._topics.image_topic}", "deactivate")
         return super().on_activate(state)
 
-    @_transition
+    @transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
         self._enter("inactive", "the model stays loaded", "activate")
         return super().on_deactivate(state)
 
-    @_transition
+    @transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
         self._enter("unconfigured", "the model is released", "configure")
         return super().on_cleanup(state)
 
-    @_transition
+    @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
         self._release()
@@ -175,7 +154,7 @@ class FptNode(LifecycleNode):
         self.get_logger().info("finalized: the process can be ended")
         return super().on_shutdown(state)
 
-    @_transition
+    @transition
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
         self._release()
@@ -203,23 +182,6 @@ class FptNode(LifecycleNode):
         present = self.get_parameter(parameter.name)
         return (present.type_, present.value) == (parameter.type_, parameter.value)
 
-    def _refuse_illegal_transitions(self) -> None:
-        """Answer them with success = false; by rclpy alone they would end the process."""
-        service = self._service_change_state
-        change_state = service.callback
-
-        def change_if_legal(request: Any, response: Any) -> Any:
-            try:
-                return change_state(request, response)
-            except RuntimeError as error:  # of rcl: the transitions' own do not come out
-                transition = request.transition.label or request.transition.id
-                reason = f"transition {transition} is not possible in the state {self.state}"
-                self.get_logger().warning(f"{reason}: {error}", throttle_duration_sec=LOG_PERIOD)
-                response.success = False
-                return response
-
-        service.callback = change_if_legal
-
     def _chosen_converter(self) -> Converter:
         chosen = choose_converter()
         why = f" ({chosen.why})" if chosen.why else ""
@@ -245,7 +207,7 @@ class FptNode(LifecycleNode):
             self._topics.close()
             self._topics = None
         self._turns.clear()
-        self._requests.engine = None
+        self._engine = self._requests.engine = None
         self._requests.end_all("the node was deactivated before the answer was there")
         self._image_problem = ""
 
@@ -254,10 +216,10 @@ class FptNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
-        if self._engine is not None:
-            from fpt_ros.engine.engine import free_memory
+        if self._predictor is not None:
+            from fpt_ros.engine.loading import free_memory
 
-            self._engine = None
+            self._predictor = None
             free_memory()
 
     def report_fault(self, error: Exception) -> None:
@@ -304,7 +266,7 @@ class FptNode(LifecycleNode):
             diagnostics.status(
                 self.get_fully_qualified_name(),
                 self.state,
-                self._engine.info if self._engine is not None else None,
+                self._predictor.info if self._predictor is not None else None,
                 self.statistics,
                 self._requests.waiting,
                 self._image_problem,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fpt_ros.engine.frames import Frame
     from fpt_ros.engine.motion import Motion
-    from fpt_ros.inference import predictor
+    from fpt_ros.inference.model_info import ModelInfo as LoadedModel
 
 RELIABLE = QoSProfile(depth=5)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -99,7 +99,7 @@ class Outputs:
         if self.wanted("markers"):
             self._publish("markers", motion_markers(motion, frame.header, info))
 
-    def publish_model_info(self, info: predictor.ModelInfo) -> None:
+    def publish_model_info(self, info: LoadedModel) -> None:
         message = ModelInfo(
             checkpoint=info.checkpoint,
             sha256=info.sha256,

@@ -95,8 +95,8 @@ def test_lack_of_memory_ends_the_request_only(robot):
     planner.wait_for(lambda: int(planner.status["images received"]) > received)
     used = int(Path(f"/proc/{node.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     unlimited = resource.prlimit(node.pid, resource.RLIMIT_AS)
-    # Turning this image into floating point numbers takes 72 MB.
-    resource.prlimit(node.pid, resource.RLIMIT_AS, (used + 40_000_000, unlimited[1]))
+    # The pixels of this image take 18 MB.
+    resource.prlimit(node.pid, resource.RLIMIT_AS, (used + 10_000_000, unlimited[1]))
     answer = planner.predict(POKE, x=[1], y=[1], stamp=big)
     resource.prlimit(node.pid, resource.RLIMIT_AS, unlimited)
     assert answer.error_code == ErrorCode.PREDICTION_FAILED, answer.error_msg

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
@@ -10,8 +9,10 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from fpt_ros.msg import ErrorCode as Constants
+from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_harness import NodeProcess
 from sensor_msgs.msg import CompressedImage, Image
 
 from fpt_ros.engine.errors import ErrorCode
@@ -19,6 +20,7 @@ from fpt_ros.engine.gpu import unused_gpu
 from fpt_ros.engine.statistics import Statistics
 from fpt_ros.ros import diagnostics
 from fpt_ros.ros.image_source import lost_images, why_no_image
+from fpt_ros.ros.lifecycle import FAILURE, SUCCESS
 from fpt_ros.ros.node import FptNode
 from fpt_ros.ros.topics import camera_info_topic
 
@@ -165,36 +167,57 @@ def test_stamps_that_skip_are_lost_images():
     assert lost_images(np.zeros(50)) == ""  # images without a stamp
 
 
-def test_a_latched_image_is_received(start_node):
-    """One that was published before the node was there, with the durability overridden."""
-    rclpy.init()
-    camera = rclpy.create_node("camera")
-    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    camera.create_publisher(Image, "/latched/image", qos).publish(
-        Image(height=64, width=96, encoding="rgb8", step=288, data=bytes(64 * 288))
-    )
-    name = "qos_overrides./latched/image.subscription"
-    overrides = {f"{name}.durability": "transient_local", f"{name}.reliability": "reliable"}
-    _, planner = start_node("latched", autostart=True, **overrides)
-    planner.wait_for(lambda: planner.predict().error_code == 0)
-    camera.destroy_node()
-    rclpy.shutdown()
+def topics_of(node):
+    """The topics that it publishes and subscribes to, without those of every node."""
+    entities = [*node.publishers, *node.subscriptions]
+    common = ("/rosout", "/parameter_events", "/diagnostics", "/fpt/transition_event")
+    return {entity.topic_name for entity in entities} - set(common)
 
 
-def test_an_image_outlives_a_camera_of_30_hz(start_node):
-    """README's planning example: an image is held, and asked about seconds later."""
-    _, planner = start_node(autostart=True)
-    first = planner.kept_image()
-    stop = threading.Event()
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [
+        ("qos_overrides./motion.publisher.reliability", "configure"),
+        ("qos_overrides./pokes.subscription.durability", "activate"),
+    ],
+)
+def test_a_failed_transition_leaves_nothing_and_names_the_override(
+    start, tiny_checkpoint, capfd, name, failing
+):
+    node = start("-p", f"checkpoint:={tiny_checkpoint}", "-p", f"{name}:=relieble")
+    before = topics_of(node)
+    if failing == "activate":
+        assert node.trigger_configure() == SUCCESS
+        before = topics_of(node)
+    assert getattr(node, f"trigger_{failing}")() == FAILURE
+    assert topics_of(node) == before
+    said = f"cannot {failing}"
+    assert node.statistics.fault.startswith(f"parameter {name} is 'relieble': must be one of sys")
+    errors = capfd.readouterr().err
+    assert said in errors and name in errors and "Traceback" not in errors
 
-    def film():
-        while not stop.wait(1 / 30):
-            planner.image()
 
-    camera = threading.Thread(target=film)
-    camera.start()
-    for _ in range(4):
-        time.sleep(0.7)  # longer than eight images
-        assert planner.predict(x=[1], y=[1], stamp=first).error_code == 0
-    stop.set()
-    camera.join()
+def test_device_that_is_not_there(start, tiny_checkpoint, capfd):
+    node = start("-p", f"checkpoint:={tiny_checkpoint}", "-p", "device:=cuda:99")
+    assert node.trigger_configure() == FAILURE
+    assert "cuda:99" in node.statistics.fault
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("max_queries:=-5", "max_queries"),
+        ("trigger:=sometimes", "must be one of pokes, image, both"),
+        ("grid:=[3]", r"must be \[columns, rows\]"),
+    ],
+)
+def test_parameter_that_is_not_allowed(start, parameter, words):
+    with pytest.raises((ValueError, ParameterException), match=words):
+        start("-p", parameter)
+
+
+def test_process_with_a_parameter_that_is_not_allowed(tmp_path):
+    node = NodeProcess("wrong", tmp_path / "wrong.log", trigger="sometimes")
+    assert node.process.wait(60) == 1
+    assert "cannot start: trigger is 'sometimes'" in node.log and "Traceback" not in node.log

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import rclpy
 import yaml
-from rclpy.qos import ReliabilityPolicy
-from ros_harness import ROOT
+from builtin_interfaces.msg import Time
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_harness import ROOT, image_message, scene
+from sensor_msgs.msg import Image
 
 from fpt_ros.engine.settings import FIELDS, LIVE, RECONFIGURE, RESTART
 from fpt_ros.ros.conversions import motion_from_message
@@ -44,13 +47,21 @@ def test_quality_of_service_can_be_overridden(start_node, tmp_path):
     file.write_text(
         "/**:\n  ros__parameters:\n    qos_overrides:\n      /camera/image:\n"
         "        subscription:\n          reliability: reliable\n          depth: 3\n"
+        "          durability: transient_local\n"
     )
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    photo = rclpy.create_node("photo", context=context)  # published once, before the node is there
+    photo.create_publisher(Image, "/camera/image", latched).publish(image_message(scene(), Time()))
     _, planner = start_node(namespace="camera", params_file=file, autostart=True)
     (image,) = planner.node.get_subscriptions_info_by_topic("/camera/image")
     assert image.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     (info,) = planner.node.get_subscriptions_info_by_topic("/camera/camera_info")
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-    planner.kept_image()
+    planner.wait_for(lambda: planner.predict().error_code == 0)
+    photo.destroy_node()
+    context.try_shutdown()
 
 
 def test_parameters_file_says_the_same():

@@ -33,10 +33,11 @@ def run(code: str, folder: Path) -> str:
     return result.stdout
 
 
-@pytest.fixture
-def planner(tiny_checkpoint, tmp_path):
+@pytest.fixture(scope="module")
+def planner(tiny_checkpoint, tmp_path_factory):
     """Of a node that is named as in the examples and has an image."""
-    node = NodeProcess("", tmp_path / "node.log", checkpoint=tiny_checkpoint, autostart=True)
+    log = tmp_path_factory.mktemp("readme") / "node.log"
+    node = NodeProcess("", log, checkpoint=tiny_checkpoint, autostart=True)
     try:
         planner = Planner("")
         planner.wait_for(lambda: planner.state() == "active", 60, "the active state")

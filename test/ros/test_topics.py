@@ -228,6 +228,16 @@ def test_slow_predictions_are_made_on_the_newest_image_only(listener):
     assert len(listener.received["motion"]) == predicted
 
 
+def test_an_image_that_was_asked_about_outlives_a_live_camera(planner):
+    first = planner.kept_image()
+    for _ in range(3):
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            planner.image()
+            time.sleep(1 / 30)
+        assert planner.predict(x=[1], y=[1], stamp=first).error_code == 0
+
+
 def test_padded_rows_are_the_same_picture(planner):
     padded = np.pad(scene().reshape(64, -1), ((0, 0), (0, 5))).tobytes()
     plain = planner.kept_image()

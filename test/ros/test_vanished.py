@@ -62,12 +62,19 @@ def waiting(planner):
     return int(planner.diagnostics()["requests waiting"])
 
 
+@pytest.fixture(scope="module")
+def planner(start_node_of_module):
+    """Of a node that nobody else asks."""
+    _, planner = start_node_of_module(autostart=True)
+    planner.image()
+    planner.wait_for(lambda: planner.diagnostics()["images received"] != "0")
+    return planner
+
+
 @pytest.mark.parametrize(("kind", "requests"), [("evaluate", 3), ("sample", 1)])
 def test_what_is_asked_by_a_service_is_dropped_when_its_last_client_is_gone(
-    start_node, ask, kind, requests
+    planner, ask, kind, requests
 ):
-    _, planner = start_node(autostart=True)
-    planner.kept_image()
     process = ask(kind, planner)
     assert waiting(planner) == requests
     time.sleep(1)
