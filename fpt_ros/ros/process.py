@@ -19,9 +19,14 @@ PATIENCE = 5.0  # seconds for what runs to end, such as the loading of a model o
 
 def main(args: list[str] | None = None) -> None:
     """Run the node. A signal ends it in order, or after PATIENCE wherever it is."""
-    ended = threading.Event()
+    ended, signals = threading.Event(), []
+
+    def on_signal(number: int, _: object) -> None:
+        signals.append(number)
+        ended.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, on_signal)
     # Read when torch is loaded. By default its threads spin long while they wait for each other,
     # which on a robot whose cores are busy multiplies the time of a prediction.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
@@ -54,3 +59,4 @@ def main(args: list[str] | None = None) -> None:
     executor.shutdown()
     node.destroy_node()
     rclpy.try_shutdown()
+    sys.exit(0 if signals else 1)  # 1: the executor failed, its traceback is printed
