@@ -34,7 +34,7 @@ def create_services(node: Node, requests: Requests, group: CallbackGroup) -> Non
     Args:
         group: reentrant, as a request that waits must not hold up others.
     """
-    callbacks = {
+    callbacks: dict[str, tuple[Any, Any]] = {
         name: (service_type, functools.partial(_answer, requests, name, answer))
         for name, (service_type, answer) in SERVICES.items()
     }
