@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -169,10 +170,26 @@ def modules_after(code: str) -> list[str]:
 
 def test_library_imports_neither_ros_nor_messages():
     modules = modules_after(
-        "import fpt_ros.model, fpt_ros.inference.predictor, fpt_ros.inference.view, fpt_ros.drawing"
+        "import fpt_ros.model, fpt_ros.engine.engine, fpt_ros.inference.predictor, fpt_ros.drawing"
     )
     assert "torch" in modules
     assert [name for name in modules if re.match(r"rclpy|launch|\w+_msgs\b", name)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports for type checking alone included."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sources("fpt_ros/engine", "fpt_ros/ros", "fpt_ros/client")
+    }
+    graph = {name: set[str]() for name in paths}
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= (names & paths.keys()) or {str(node.module)}
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("fpt_ros.engine.engine") < order.index("fpt_ros.ros.node")
 
 
 def test_messages_do_not_import_torch():

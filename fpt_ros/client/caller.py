@@ -42,8 +42,10 @@ class Caller:
     def __init__(self, user: Node | None, context: Context | None) -> None:
         """`user` is the node whose context and names it shares; else all is as for a new node."""
         self._user = user
+        name = f"_motion_client_{os.getpid()}_{next(_numbers)}"  # hidden: it starts with _
         self.node = Node(
-            f"_motion_client_{os.getpid()}_{next(_numbers)}",  # hidden: it starts with _
+            name,
+            cli_args=["--ros-args", "-r", f"__node:={name}"],  # also in a process that renames
             namespace=user.get_namespace() if user is not None else None,
             context=user.context if user is not None else context,
             use_global_arguments=user is None,  # the user's node has applied them to the names
@@ -143,14 +145,7 @@ class Caller:
 
     def _send(self, pending: Pending) -> None:
         self._timer.reset()
-        servers = self._servers.knowing(pending.call.service)
-        if pending.future.done() or not servers or not pending.call.is_ready():
-            return
-        try:
-            pending.servers = servers
-            pending.call.send(pending.answer, pending.fail)
-        except Exception as error:
-            pending.fail(error)
+        pending.send(self._servers.known(pending.call.service))
 
     def _clean_up(self, pending: Pending) -> None:
         """Forget what is on its way."""
@@ -163,11 +158,10 @@ class Caller:
         """Look for servers that calls wait for, and whether their time is over."""
         all_pending = list(self._pending)
         services = {pending.call.service for pending in all_pending}
-        servers = {service: self._servers.knowing(service) for service in services}
+        servers = {service: self._servers.known(service) for service in services}
         for pending in all_pending:
-            if pending.must_be_sent_to(servers[pending.call.service]):
-                self._send(pending)
-            elif pending.state is None and pending.waited > pending.timeout / 2:
+            pending.send(servers[pending.call.service])
+            if pending.state is None and pending.waited > pending.timeout / 2:
                 pending.state = self._servers.get_state.call_async(GetState.Request())
             if pending.waited > pending.timeout:
                 self._expire(pending)

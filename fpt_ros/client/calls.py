@@ -27,6 +27,8 @@ class Call(Protocol):
     """Of the service or action."""
     service: str
     """The service that it is sent to."""
+    repeatable: bool
+    """Whether it may be sent again, to a node that was started again."""
 
     def is_ready(self) -> bool:
         """Whether there is a server."""
@@ -40,6 +42,8 @@ class Call(Protocol):
 
 class ServiceCall:
     """A request to a service."""
+
+    repeatable = True
 
     def __init__(self, client: Client, request: Any) -> None:
         self.name = self.service = client.srv_name
@@ -63,6 +67,8 @@ class ServiceCall:
 class GoalCall:
     """A goal of an action; `progress` gets the points done and the points in all."""
 
+    repeatable = False
+
     def __init__(
         self, client: ActionClient, name: str, goal: Any, progress: Progress | None
     ) -> None:
@@ -72,7 +78,7 @@ class GoalCall:
         self._goal = goal
         self._progress = progress
         self._accepted: Future | None = None
-        self._handles: list[ClientGoalHandle] = []  # several where it had to be sent again
+        self._handle: ClientGoalHandle | None = None
         self._reply: Future | None = None
         self._abandoned = False
 
@@ -81,8 +87,6 @@ class GoalCall:
 
     def send(self, on_answer: OnAnswer, on_error: OnError) -> None:
         self._on_answer, self._on_error = on_answer, on_error
-        self._reply = None
-        self._abandoned = False
         self._accepted = self._client.send_goal_async(
             self._goal, feedback_callback=self._on_feedback
         )
@@ -90,17 +94,12 @@ class GoalCall:
 
     def abandon(self) -> None:
         self._abandoned = True
-        if not self.is_ready():
-            self._forget()
-        for handle in self._handles:  # those that are not accepted yet are canceled then
-            handle.cancel_goal_async()
-
-    def _forget(self) -> None:
-        """Wait no more for what was sent to a node that is gone."""
-        for answer in (self._accepted, self._reply):
-            if answer is not None:
-                answer.cancel()
-        self._handles.clear()
+        if not self.is_ready():  # the node is gone: wait no more for what was sent to it
+            for answer in (self._accepted, self._reply):
+                if answer is not None:
+                    answer.cancel()
+        elif self._handle is not None:  # one that is not accepted yet is canceled then
+            self._handle.cancel_goal_async()
 
     def _on_accepted(self, accepted: Future) -> None:
         if accepted.cancelled():
@@ -112,18 +111,16 @@ class GoalCall:
             refusal = f"{self.name} refused the goal: is the node active?"
             self._on_error(MotionError(ErrorCode.NOT_ACTIVE, refusal))
             return
-        self._handles.append(handle)
-        self._reply.add_done_callback(lambda reply: self._on_reply(handle, reply))
+        self._handle = handle
+        self._reply.add_done_callback(self._on_reply)
         if self._abandoned:
             handle.cancel_goal_async()
 
-    def _on_reply(self, handle: ClientGoalHandle, reply: Future) -> None:
-        if reply.cancelled() or handle not in self._handles:
-            return
-        self._handles.remove(handle)
-        answer: Any = reply.result()
-        self._on_answer(answer.result)
-        self.abandon()  # what else was sent
+    def _on_reply(self, reply: Future) -> None:
+        self._handle = None
+        if not reply.cancelled():
+            answer: Any = reply.result()
+            self._on_answer(answer.result)
 
     def _on_feedback(self, message: Any) -> None:
         if self._progress is None or self._abandoned:

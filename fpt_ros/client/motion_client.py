@@ -16,7 +16,7 @@ from fpt_ros.client.caller import Caller
 from fpt_ros.client.calls import GoalCall, ServiceCall
 from fpt_ros.client.results import MotionError
 from fpt_ros.msg import ErrorCode
-from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
+from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from rclpy.client import Client
     from rclpy.context import Context
     from rclpy.node import Node
+    from std_msgs.msg import Header
 
     from fpt_ros.client.future import MotionFuture
     from fpt_ros.client.results import Evaluation, Samples, Segmentation
-    from fpt_ros.ros.conversions import Motion
+    from fpt_ros.engine.motion import Motion
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,6 +103,7 @@ class MotionClient:
         self._predict = self._client(PredictMotion, f"{name}/predict_motion")
         self._evaluate = self._client(EvaluatePokes, f"{name}/evaluate_pokes")
         self._segment = self._client(SegmentMotion, f"{name}/segment_motion")
+        self._hold = self._client(HoldImage, f"{name}/hold_image")
         self._sample_name = caller.full_name(f"{name}/sample_motion")
         self._sample: ActionClient = ActionClient(
             caller.node,
@@ -197,7 +199,7 @@ class MotionClient:
             pokes: [P, 4] what is pushed; none: what moves by itself.
             points: [N, 2] whose motion is wanted; None: the node's grid.
             samples: number of futures.
-            seed: the same seed draws the same futures; None: random.
+            seed: the same number draws the same futures; None or 0: drawn anew.
             progress: called with the points done and the points in all, in the client's thread;
                 what it raises ends the question.
         """
@@ -205,10 +207,26 @@ class MotionClient:
         call = GoalCall(self._sample, self._sample_name, goal, progress)
         return self._caller.submit(call, results.read_samples, self._seconds(timeout))
 
+    def hold_async(
+        self,
+        stamp: Time | None = None,
+        seconds: float = 60.0,
+        *,
+        timeout: float | None = None,
+    ) -> MotionFuture[Header]:
+        """Have an image kept, so that it can be asked about while newer ones come; its header.
+
+        Args:
+            seconds: how long from now on, at most 600, whatever a former call said; 0: no longer.
+        """
+        request = requests.hold_request(stamp, seconds)
+        return self._submit(self._hold, request, results.read_hold, timeout)
+
     predict = _blocking(predict_async)
     evaluate = _blocking(evaluate_async)
     segment = _blocking(segment_async)
     sample = _blocking(sample_async)
+    hold = _blocking(hold_async)
 
     def wait_until_ready(self, timeout: float | None = None) -> None:
         """Wait until the node is there and active and has an image, as when all start together.
@@ -221,7 +239,7 @@ class MotionClient:
         missing: MotionError | None = None
         while missing is None or time.monotonic() < end:
             try:
-                self.predict([], [[0, 0]], timeout=max(end - time.monotonic(), 0.1))
+                self.hold(seconds=0, timeout=max(end - time.monotonic(), 0.1))
                 return
             except MotionError as error:
                 if error.code not in NOT_YET:

@@ -7,6 +7,9 @@ import time
 from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from fpt_ros.client.results import MotionError
+from fpt_ros.msg import ErrorCode
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from fpt_ros.client.calls import Call
     from fpt_ros.client.future import MotionFuture
+    from fpt_ros.client.servers import Server
 
 T = TypeVar("T")
 
@@ -28,8 +32,8 @@ class Pending(Generic[T]):
         self.timeout = timeout
         self.future = future
         self.answered = False
-        self.servers = 0
-        """How many there were since it was sent, at least; 0: not sent yet."""
+        self.sent_to: frozenset[Server] = frozenset()
+        """Those who were there when it was sent; empty: not sent yet."""
         self.state: rclpy.task.Future | None = None
         """The node's state, once it has been asked for."""
         self._read = read
@@ -40,13 +44,23 @@ class Pending(Generic[T]):
         """Seconds."""
         return time.monotonic() - self._start
 
-    def must_be_sent_to(self, servers: int) -> bool:
-        """Whether the call is new to one of so many servers, as when the node was started again.
+    def send(self, servers: frozenset[Server]) -> None:
+        """Send the call to those who are there, unless they have it.
 
-        The end of the former node may not have been noticed, then there are more than before.
+        A request is sent again to a node that was started again; a goal is not, it has failed. The
+        end of the former node may not have been noticed, then there are more than before.
         """
-        before, self.servers = self.servers, min(self.servers, servers)
-        return not self.servers or servers > before
+        new = servers - self.sent_to
+        lost = bool(self.sent_to) and (bool(new) or not servers)
+        if lost and not self.call.repeatable:
+            reason = f"{self.call.name}: the node ended before the answer was there"
+            self.fail(MotionError(ErrorCode.CANCELED, reason))
+        elif new and not self.future.done() and self.call.is_ready():
+            self.sent_to = servers
+            try:
+                self.call.send(self.answer, self.fail)
+            except Exception as error:
+                self.fail(error)
 
     def answer(self, response: Any) -> None:
         self.answered = True

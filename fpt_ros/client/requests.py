@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from fpt_ros.action import SampleMotion
 from fpt_ros.msg import PokeArray
 from fpt_ros.ros.conversions import floats, pokes_to_message
-from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
+from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +84,8 @@ def sample_goal(
 ) -> SampleMotion.Goal:
     if not 1 <= samples < 2**32:
         raise ValueError(f"samples is {samples}: must be at least 1")
-    if seed is not None and not 0 <= seed < 2**63:
-        raise ValueError(f"seed is {seed}: must be None (random) or in [0, 2**63)")
+    if seed is not None and not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed is {seed}: must be None or in [-2**63, 2**63)")
     x, y = _columns(points)
     return SampleMotion.Goal(
         stamp=_stamp(stamp),
@@ -93,9 +93,15 @@ def sample_goal(
         x=floats(x),
         y=floats(y),
         samples=int(samples),
-        seed=-1 if seed is None else int(seed),
+        seed=0 if seed is None else int(seed),
         camera_moving=bool(camera_moving),
     )
+
+
+def hold_request(stamp: Time | None, seconds: float) -> HoldImage.Request:
+    if not (np.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"seconds is {seconds}: must be a finite number of at least 0")
+    return HoldImage.Request(stamp=_stamp(stamp), seconds=float(seconds))
 
 
 def _candidates(candidates: Sequence[ArrayLike]) -> list[PokeArray]:

@@ -9,14 +9,15 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from fpt_ros.engine.motion import Motion
 from fpt_ros.msg import ErrorCode
-from fpt_ros.ros.conversions import Motion, motion_from_message
+from fpt_ros.ros.conversions import motion_from_message
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32
 
     from fpt_ros.action import SampleMotion
-    from fpt_ros.srv import EvaluatePokes, PredictMotion, SegmentMotion
+    from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
 
 
 class MotionError(RuntimeError):
@@ -106,6 +107,11 @@ def read_samples(result: SampleMotion.Result) -> Samples:
         (motion.grid_width, motion.grid_height),
         motion.header,
     )
+
+
+def read_hold(response: HoldImage.Response) -> Header:
+    raise_error(response)
+    return response.header
 
 
 def raise_error(response: Any) -> None:

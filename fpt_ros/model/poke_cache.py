@@ -108,9 +108,7 @@ class Prefill:
         if in_turn == q.shape[2]:
             return attended
         own = KeysValues(k[:, :, in_turn:], v[:, :, in_turn:])
-        asked = attend_to_pokes_and_self(
-            q[:, :, in_turn:], own, _first(kept, total), self._lengths
-        )
+        asked = attend_to_pokes_and_self(q[:, :, in_turn:], own, _first(kept, total), self._lengths)
         return torch.cat([attended, asked], 2)
 
     def _append(self, layer: int, new: KeysValues) -> KeysValues:

@@ -3,63 +3,22 @@
 from __future__ import annotations
 
 import array
-import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Duration
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
+from fpt_ros.engine.motion import Motion
 from fpt_ros.msg import MotionDistributions, Poke
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Bool, Float32, UInt8
+    from std_msgs.msg import Header
 
-
-@dataclasses.dataclass(frozen=True)
-class Motion:
-    """For N image points, a mixture of K Gaussians each of their displacement.
-
-    Positions and displacements are pixels of the image, x right, y down, (0, 0) the centre of the
-    top-left pixel; displacements are over `horizon` seconds (0: unknown). `grid` is (columns,
-    rows) of points that form a grid row by row, (0, 0) for scattered points.
-    """
-
-    pokes: Float32[np.ndarray, "P 4"]
-    points: Float32[np.ndarray, "N 2"]
-    weights: Float32[np.ndarray, "N K"]
-    means: Float32[np.ndarray, "N K 2"]
-    covariances: Float32[np.ndarray, "N K 2 2"]
-    image_size: tuple[int, int]
-    """Width and height [px]."""
-    camera_moving: bool = False
-    grid: tuple[int, int] = (0, 0)
-    horizon: float = 0.0
-    header: Header | None = None
-    """Stamp and frame_id of the image, where it came in a message."""
-
-    @property
-    def mean(self) -> Float32[np.ndarray, "N 2"]:
-        """Mean displacement of each point [px]."""
-        return np.einsum("nk,nkd->nd", self.weights, self.means)
-
-    @property
-    def covariance(self) -> Float32[np.ndarray, "N 2 2"]:
-        """Of each point's displacement, all components together [px^2]."""
-        apart = self.means - self.mean[:, None]
-        second = self.covariances + apart[..., :, None] * apart[..., None, :]
-        return np.einsum("nk,nkij->nij", self.weights, second)
-
-    @property
-    def flow(self) -> Float32[np.ndarray, "rows columns 2"]:
-        """The mean displacements of a grid; ValueError for scattered points."""
-        columns, rows = self.grid
-        if not columns:
-            raise ValueError("the points are scattered: flow needs a grid")
-        return self.mean.reshape(rows, columns, 2)
+    from fpt_ros.engine.frames import Stamp
 
 
 def motion_to_message(motion: Motion, header: Header) -> MotionDistributions:
@@ -136,8 +95,10 @@ def seconds_to_duration(seconds: float) -> Duration:
     return Duration(sec=whole, nanosec=nanoseconds)
 
 
-def stamp_text(stamp: Time) -> str:
-    return f"{stamp.sec}.{stamp.nanosec:09d}"
+def stamp_of(request_or_header: Any) -> Stamp:
+    """The field `stamp` of a request, a goal or a header."""
+    stamp = request_or_header.stamp
+    return stamp.sec, stamp.nanosec
 
 
 def floats(values: np.ndarray) -> array.array[float]:

@@ -2,96 +2,37 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter, deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from fpt_ros.engine.statistics import Statistics
+    from fpt_ros.inference.model_info import ModelInfo
 
-    from fpt_ros.inference.predictor import ModelInfo
-
-# Seconds after which something that happened no longer colours the status.
-RECENT = 10.0
+RECENT = 10.0  # seconds after which a refused message no longer colours the status
 IMAGE_TIMEOUT = 5.0
-RATE_WINDOW = 5.0
 KINDS = ("predict_motion", "evaluate_pokes", "segment_motion", "sample_motion")
 
 
-class Statistics:
-    """Counts, rates and durations of the node since it was activated. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
-        self._times: dict[str, deque[float]] = {}
-        self._durations: dict[str, deque[float]] = {}
-        self._errors: dict[str, str] = {}
-        self.started = time.monotonic()
-
-    def count(self, name: str) -> None:
-        """Count one event of this name, now."""
-        with self._lock:
-            self._counts[name] += 1
-            self._times.setdefault(name, deque(maxlen=1000)).append(time.monotonic())
-
-    def error(self, name: str, message: str) -> None:
-        """Count one error and keep its message."""
-        self.count(name)
-        with self._lock:
-            self._errors[name] = message
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Keep how long the block took; the last 200 count."""
-        start = time.perf_counter()
-        yield
-        self.took(name, time.perf_counter() - start)
-
-    def took(self, name: str, seconds: float) -> None:
-        """Keep a duration; the last 200 count."""
-        with self._lock:
-            self._durations.setdefault(name, deque(maxlen=200)).append(seconds)
-
-    def total(self, name: str) -> int:
-        return self._counts[name]
-
-    def last_error(self, name: str) -> str:
-        return self._errors.get(name, "")
-
-    def age(self, name: str) -> float:
-        """Seconds since the last event of this name; infinite if there was none."""
-        with self._lock:
-            times = self._times.get(name)
-            return time.monotonic() - times[-1] if times else float("inf")
-
-    def rate(self, name: str) -> float:
-        """Events a second over the last RATE_WINDOW seconds."""
-        now = time.monotonic()
-        with self._lock:
-            recent = [t for t in self._times.get(name, ()) if now - t < RATE_WINDOW]
-        return len(recent) / min(RATE_WINDOW, max(now - self.started, 1.0))
-
-    def percentiles(self, name: str) -> str:
-        """Median and 95th percentile as text [ms]."""
-        with self._lock:
-            durations = list(self._durations.get(name, ()))
-        if not durations:
-            return "none yet"
-        p50, p95 = np.percentile(durations, (50, 95)) * 1000
-        return f"{p50:.1f} / {p95:.1f}"
-
-
 def status(
-    name: str, state: str, model: ModelInfo | None, statistics: Statistics, waiting: int
+    name: str,
+    state: str,
+    model: ModelInfo | None,
+    statistics: Statistics,
+    waiting: int,
+    image_problem: str,
+    unused_gpu: str,
 ) -> DiagnosticStatus:
-    """One status of the node `name` (fully qualified) in lifecycle state `state`."""
-    level, message = _judge(state, statistics)
+    """One status of the node `name` (fully qualified) in lifecycle state `state`.
+
+    Args:
+        waiting: requests that are not answered yet.
+        image_problem: why no image comes, or not all, as far as that is known; else empty.
+        unused_gpu: why the node computes on the CPU although there is a GPU; else empty.
+    """
+    level, message = _judge(state, statistics, image_problem, unused_gpu)
     age = statistics.age("images")
     values = {
         "state": state,
@@ -112,10 +53,12 @@ def status(
         "embed image p50 / p95 [ms]": statistics.percentiles("embed"),
         "query p50 / p95 [ms]": statistics.percentiles("query"),
         "messages refused": str(statistics.total("refused")),
-        "last refusal": statistics.last_error("refused"),
+        "last refusal": statistics.last_refusal,
         "requests answered with an error": str(statistics.total("request errors")),
         "failures": str(statistics.total("failures")),
-        "last error": statistics.last_error("failures"),
+        "last error": statistics.fault,
+        "image problem": image_problem,
+        "GPU not used because": unused_gpu,
     }
     return DiagnosticStatus(
         level=level,
@@ -131,14 +74,20 @@ def _requests(kind: str, statistics: Statistics) -> str:
     return f"{statistics.total(kind)}, {statistics.percentiles(kind)}"
 
 
-def _judge(state: str, statistics: Statistics) -> tuple[bytes, str]:
-    if statistics.age("failures") < RECENT:
-        return DiagnosticStatus.ERROR, statistics.last_error("failures")
+def _judge(
+    state: str, statistics: Statistics, image_problem: str, unused_gpu: str
+) -> tuple[bytes, str]:
+    if statistics.fault:
+        return DiagnosticStatus.ERROR, statistics.fault
     if state != "active":
         return DiagnosticStatus.OK, state
     age = min(statistics.age("images"), time.monotonic() - statistics.started)
     if age > IMAGE_TIMEOUT:
-        return DiagnosticStatus.WARN, f"no image for {age:.0f} s"
+        return DiagnosticStatus.WARN, f"no image for {age:.0f} s: {image_problem}"
+    if image_problem:
+        return DiagnosticStatus.WARN, image_problem
     if statistics.age("refused") < RECENT:
-        return DiagnosticStatus.WARN, f"message refused: {statistics.last_error('refused')}"
+        return DiagnosticStatus.WARN, f"message refused: {statistics.last_refusal}"
+    if unused_gpu:
+        return DiagnosticStatus.WARN, f"active, but {unused_gpu}"
     return DiagnosticStatus.OK, "active"

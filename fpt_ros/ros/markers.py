@@ -1,7 +1,7 @@
 """Pokes and motions as markers, in the optical frame of the camera.
 
 Image points lie on the plane DEPTH in front of the camera. With a CameraInfo next to the image they
-are projected with its matrix, so that a Camera display shows them at their pixels; without one, a
+are projected with its matrix P, so that a Camera display shows them at their pixels; without one, a
 camera as wide as FIELD_OF_VIEW is assumed.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
     from sensor_msgs.msg import CameraInfo
 
-    from fpt_ros.ros.conversions import Motion
+    from fpt_ros.engine.motion import Motion
 
 DEPTH = 1.0  # metres
 FIELD_OF_VIEW = math.radians(60)
@@ -35,25 +35,49 @@ MIN_WEIGHT = 0.1
 
 
 class Plane(NamedTuple):
-    """Focal lengths and principal point [px] that take pixels to the plane DEPTH ahead."""
+    """Takes pixels to the plane DEPTH ahead: where a camera of this projection sees them."""
 
     fx: float
     fy: float
     cx: float
     cy: float
+    tx: float = 0.0
+    ty: float = 0.0
+    """Shift of the projection centre, for a second camera of a pair [px m] (P[3], P[7])."""
 
     def points(self, pixels: Float32[np.ndarray, "n 2"]) -> list[Point]:
-        scaled = (pixels - (self.cx, self.cy)) / (self.fx, self.fy) * DEPTH
-        return [Point(x=x, y=y, z=DEPTH) for x, y in scaled.tolist()]
+        offset = (pixels - (self.cx, self.cy)) * DEPTH - (self.tx, self.ty)
+        return [Point(x=x, y=y, z=DEPTH) for x, y in (offset / (self.fx, self.fy)).tolist()]
 
 
 def plane_of(image_size: tuple[int, int], info: CameraInfo | None) -> Plane:
-    """The plane of an image [px] from its CameraInfo, if that has its size and is calibrated."""
+    """The plane of an image [px] from its CameraInfo, if that is calibrated and fits its size.
+
+    The projection matrix P counts, as for displays; K where there is none. Both are for the whole
+    sensor: binning and region of interest are applied (sensor_msgs/CameraInfo, REP 104).
+    """
+    if info is not None and _size_of(info) == image_size:
+        fx, fy, cx, cy, tx, ty = (info.p[i] for i in (0, 5, 2, 6, 3, 7))
+        if not fx > 0:
+            fx, fy, cx, cy, tx, ty = info.k[0], info.k[4], info.k[2], info.k[5], 0.0, 0.0
+        if fx > 0 and fy > 0:
+            (across, down), roi = _binning(info), info.roi
+            cx, cy = (cx - roi.x_offset) / across, (cy - roi.y_offset) / down
+            return Plane(fx / across, fy / down, cx, cy, tx / across, ty / down)
     width, height = image_size
-    if info is not None and (info.width, info.height) == image_size and info.k[0] > 0:
-        return Plane(info.k[0], info.k[4], info.k[2], info.k[5])
     focal = width / 2 / math.tan(FIELD_OF_VIEW / 2)
     return Plane(focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+
+def _size_of(info: CameraInfo) -> tuple[int, int]:
+    """Of the image that the CameraInfo belongs to [px]."""
+    across, down = _binning(info)
+    width, height = info.roi.width or info.width, info.roi.height or info.height
+    return width // across, height // down
+
+
+def _binning(info: CameraInfo) -> tuple[int, int]:
+    return max(info.binning_x, 1), max(info.binning_y, 1)  # 0 means 1
 
 
 def motion_markers(motion: Motion, header: Header, info: CameraInfo | None) -> MarkerArray:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
@@ -20,14 +18,15 @@ from fpt_ros.ros.conversions import (
     seconds_to_duration,
 )
 from fpt_ros.ros.markers import motion_markers
+from fpt_ros.ros.qos import advertise
 
 if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
     from sensor_msgs.msg import CameraInfo
 
-    from fpt_ros.inference import predictor
-    from fpt_ros.ros.conversions import Motion
-    from fpt_ros.ros.frames import Frame
+    from fpt_ros.engine.frames import Frame
+    from fpt_ros.engine.motion import Motion
+    from fpt_ros.inference.model_info import ModelInfo as LoadedModel
 
 RELIABLE = QoSProfile(depth=5)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -36,26 +35,33 @@ TYPES = {
     "flow": (Image, RELIABLE),
     "overlay": (Image, RELIABLE),
     "markers": (MarkerArray, RELIABLE),
-    "~/model_info": (ModelInfo, LATCHED),
 }
 
 
+INFO = "~/model_info"
+
+
 class Outputs:
-    """The lifecycle publishers of one configured node. The worker may publish at any time."""
+    """The publishers of one configured node. The engine's thread may publish at any time.
+
+    All but `~/model_info` are lifecycle publishers: without effect while the node is inactive.
+    """
 
     def __init__(self, node: LifecycleNode) -> None:
+        """ValueError for a quality of service that is not allowed; nothing is left then."""
         self._node = node
-        # Held while publishing, so that no publisher is destroyed under the worker's hands.
+        # Held while publishing, so that no publisher is destroyed under the engine's hands.
         self._lock = threading.Lock()
-        self._publishers = {
-            topic: node.create_lifecycle_publisher(
-                message_type,
-                topic,
-                copy(qos),  # overrides are written into it
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
-            for topic, (message_type, qos) in TYPES.items()
-        }
+        self._publishers: dict[str, Any] = {}
+        try:
+            for topic, (message_type, qos) in TYPES.items():
+                create = node.create_lifecycle_publisher
+                self._publishers[topic] = advertise(create, node, message_type, topic, qos)
+            create = node.create_publisher
+            self._publishers[INFO] = advertise(create, node, ModelInfo, INFO, LATCHED)
+        except ValueError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Destroy the publishers; publishing is without effect from here on."""
@@ -93,7 +99,7 @@ class Outputs:
         if self.wanted("markers"):
             self._publish("markers", motion_markers(motion, frame.header, info))
 
-    def publish_model_info(self, info: predictor.ModelInfo) -> None:
+    def publish_model_info(self, info: LoadedModel) -> None:
         message = ModelInfo(
             checkpoint=info.checkpoint,
             sha256=info.sha256,
@@ -106,7 +112,7 @@ class Outputs:
             parameters=info.parameters,
         )
         message.header.stamp = self._node.get_clock().now().to_msg()
-        self._publish("~/model_info", message)
+        self._publish(INFO, message)
 
     def _publish(self, topic: str, message: Any) -> None:
         with self._lock:

@@ -1,120 +1,139 @@
-"""What a caller may ask: checks of a request's fields, and the error that refuses them."""
+"""Requests that wait for the engine, each with a future that its caller awaits."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from rclpy.task import Future
 
-from fpt_ros.msg import ErrorCode
-from fpt_ros.ros.conversions import pokes_from_message
-from fpt_ros.srv import EvaluatePokes
+from fpt_ros.engine.errors import ErrorCode, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from jaxtyping import Float32
+    from fpt_ros.engine.engine import Engine
+    from fpt_ros.engine.statistics import Statistics
+    from fpt_ros.engine.turns import Turns
+    from fpt_ros.inference.steps import Steps
 
-    from fpt_ros.inference.steps import Result
-    from fpt_ros.msg import Poke, PokeArray
-
-# The released model was trained with up to 128 pokes; it also bounds a request's memory.
-MAX_POKES = 128
-
-
-class RequestError(Exception):
-    """A request that cannot be served: `code` is a value of msg/ErrorCode."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+# More requests than any planner has in flight; each one that waits holds its message.
+MAX_WAITING = 100
+GRACE = 1.0  # seconds in which the client of a new request must become known
 
 
-def invalid(message: str) -> RequestError:
-    return RequestError(ErrorCode.INVALID_REQUEST, message)
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is known of a request while it waits."""
+
+    kind: str
+    service: str
+    response_type: type
+    since: float
 
 
-def error_response(response_type: type, code: int, message: str) -> Any:
+class Requests:
+    """All requests that are not answered yet, of all services and the action."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        statistics: Statistics,
+        why_inactive: Callable[[], str],
+        on_fault: Callable[[Exception], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` wakes the executor, which does not notice by itself that a future is done."""
+        self.engine: Engine | None = None
+        """Set while the node is active."""
+        self._turns = turns
+        self._statistics = statistics
+        self.why_inactive = why_inactive
+        self._on_fault = on_fault
+        self._wake = wake
+        self._waiting: dict[Future, Request] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Requests without an answer yet."""
+        return len(self._waiting)
+
+    def answer(
+        self,
+        kind: str,
+        service: str,
+        response_type: type,
+        compute: Callable[[Engine], Steps[Any]],
+    ) -> Future:
+        """A future of what `compute` returns in the engine's thread, or of an error.
+
+        Args:
+            kind: of request, as it is counted.
+            service: whose clients may have sent it.
+        """
+        self._statistics.count("requests")
+        self._statistics.count(kind)
+        future: Future = Future()
+        waiting = len(self._waiting)
+        self._waiting[future] = Request(kind, service, response_type, time.monotonic())
+        if self.engine is None:
+            self.end(future, ErrorCode.NOT_ACTIVE, self.why_inactive())
+        elif waiting >= MAX_WAITING:
+            reason = f"{waiting} requests wait already, at most {MAX_WAITING} may: ask again later"
+            self.end(future, ErrorCode.BUSY, reason)
+        else:
+            self._turns.submit(self._compute(future, compute(self.engine)))
+        return future
+
+    def end(self, future: Future, code: ErrorCode, message: str) -> None:
+        """Answer with an error, unless there is an answer; no further step is computed."""
+        request = self._waiting.get(future)
+        if request is not None:
+            self._finish(future, error_response(request.response_type, code, message))
+
+    def end_all(self, message: str) -> None:
+        """Answer what waits or runs with CANCELED."""
+        for future in list(self._waiting):
+            self.end(future, ErrorCode.CANCELED, message)
+
+    def end_without_client(self, count_clients: Callable[[str], int]) -> None:
+        """End requests of services that have no client left."""
+        for future, request in list(self._waiting.items()):
+            if time.monotonic() - request.since > GRACE and not count_clients(request.service):
+                self.end(future, ErrorCode.CANCELED, "the client is gone")
+
+    def _compute(self, future: Future, steps: Steps[Any]) -> Steps[None]:
+        """The steps for as long as the answer is waited for."""
+        try:
+            while future in self._waiting:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    self._finish(future, end.value)
+                    return
+                yield
+        except RequestError as error:
+            self.end(future, error.code, str(error))
+        except Exception as error:
+            self._on_fault(error)
+            self.end(future, ErrorCode.PREDICTION_FAILED, f"{type(error).__name__}: {error}")
+
+    def _finish(self, future: Future, response: Any) -> None:
+        """Complete a request, once."""
+        request = self._waiting.pop(future, None)
+        if request is None:
+            return
+        self._statistics.took(request.kind, time.monotonic() - request.since)
+        if response.error_code:
+            self._statistics.count("request errors")
+        future.set_result(response)
+        self._wake()
+
+
+def error_response(response_type: type, code: ErrorCode, message: str) -> Any:
     """An empty response of a service, or result of an action, with an error."""
-    response = response_type(error_code=code, error_msg=message)
-    if isinstance(response, EvaluatePokes.Response):
+    response = response_type(error_code=int(code), error_msg=message)
+    if hasattr(response, "best"):
         response.best = -1
     return response
-
-
-def read_pokes(pokes: Sequence[Poke]) -> Float32[np.ndarray, "P 4"]:
-    """Rows (x, y, dx, dy) in pixels; RequestError for too many or values that are not finite."""
-    if len(pokes) > MAX_POKES:
-        raise RequestError(
-            ErrorCode.TOO_LARGE, f"pokes has {len(pokes)} entries: at most {MAX_POKES} are allowed"
-        )
-    array = pokes_from_message(pokes)
-    for column, field in enumerate(("x", "y", "dx", "dy")):
-        _check_finite(array[:, column], f"pokes[{{}}].{field}")
-    return array
-
-
-def read_candidates(
-    candidates: Sequence[PokeArray], max_candidates: int
-) -> list[Float32[np.ndarray, "P 4"]]:
-    """The pokes of each candidate as `read_pokes`; RequestError for none or too many, too."""
-    if not candidates:
-        raise invalid("candidates is empty: at least 1 is needed")
-    if len(candidates) > max_candidates:
-        raise RequestError(
-            ErrorCode.TOO_LARGE,
-            f"candidates has {len(candidates)} entries: at most {max_candidates} are allowed "
-            "(parameter max_candidates)",
-        )
-    with_index = enumerate(candidates)
-    return [named(f"candidates[{i}].", read_pokes, one.pokes) for i, one in with_index]
-
-
-def read_goals(dx: Sequence[float], dy: Sequence[float], count: int) -> Float32[np.ndarray, "N 2"]:
-    """Rows (dx, dy) in pixels; RequestError unless there are `count` finite values of both."""
-    for name, values in (("goal_dx", dx), ("goal_dy", dy)):
-        if len(values) != count:
-            raise invalid(
-                f"{name} has {len(values)} entries: must be as many as x, which has {count}"
-            )
-    goals = np.stack([np.asarray(dx, np.float32), np.asarray(dy, np.float32)], axis=1)
-    _check_finite(goals[:, 0], "goal_dx[{}]")
-    _check_finite(goals[:, 1], "goal_dy[{}]")
-    return goals
-
-
-def check_tolerance(tolerance: float) -> None:
-    if not (math.isfinite(tolerance) and tolerance > 0):
-        raise invalid(f"tolerance is {tolerance}: must be a finite number above 0")
-
-
-def named(prefix: str, check: Callable[..., Result], *args: Any) -> Result:
-    """What `check` returns; its RequestError with `prefix` before the field."""
-    try:
-        return check(*args)
-    except RequestError as error:
-        raise RequestError(error.code, f"{prefix}{error}") from error
-
-
-def read_points(
-    x: Sequence[float], y: Sequence[float], max_queries: int
-) -> Float32[np.ndarray, "N 2"]:
-    """Rows (x, y) in pixels; RequestError for unequal lengths, too many or not finite values."""
-    if len(x) != len(y):
-        raise invalid(f"x has {len(x)} entries and y has {len(y)}: must be as many")
-    if len(x) > max_queries:
-        raise RequestError(
-            ErrorCode.TOO_LARGE,
-            f"x has {len(x)} entries: at most {max_queries} are allowed (parameter max_queries)",
-        )
-    points = np.stack([np.asarray(x, np.float32), np.asarray(y, np.float32)], axis=1)
-    _check_finite(points[:, 0], "x[{}]")
-    _check_finite(points[:, 1], "y[{}]")
-    return points
-
-
-def _check_finite(values: Float32[np.ndarray, " n"], name: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise invalid(f"{name.format(bad[0])} is {values[bad[0]]}: must be a finite number")

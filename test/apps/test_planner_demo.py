@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from fpt_ros.apps.planner_demo.trials import NEAREST, PLANNER, RANDOM
+from fpt_ros.engine.motion import Motion
 from fpt_ros.model import MotionMixture
-from fpt_ros.ros.conversions import Motion
 
 
 def planner_demo(*arguments: str, domain: int = 73) -> subprocess.CompletedProcess:

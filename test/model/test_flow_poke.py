@@ -325,9 +325,7 @@ def test_each_row_is_sampled_in_an_order_of_its_own(model, embedded, monkeypatch
 def test_coarse_samples_are_refined_in_parallel(model, embedded):
     pokes = points(2, 2, seed=1), points(2, 2, seed=2) * 0.1
     coarse, queries = points(2, 3, seed=3), points(2, 7, seed=4)
-    flows, mixture = model.sample_coarse_to_fine(
-        *pokes, coarse, queries, True, embedded, seeded(5)
-    )
+    flows, mixture = model.sample_coarse_to_fine(*pokes, coarse, queries, True, embedded, seeded(5))
     wanted = model.sample_autoregressive(*pokes, coarse, True, embedded, seeded(5))
     torch.testing.assert_close(flows, wanted)
     given = torch.cat([pokes[0], coarse], 1), torch.cat([pokes[1], flows], 1)

@@ -133,7 +133,7 @@ class Planner:
     def publish(self, topic: str, message: object) -> None:
         """Publish once somebody listens."""
         if topic not in self._publishers:
-            self._publishers[topic] = self.node.create_publisher(type(message), topic, 10)
+            self._publishers[topic] = self.node.create_publisher(type(message), topic, 100)
         publisher = self._publishers[topic]
         if publisher not in self._matched:
             self.wait_for(

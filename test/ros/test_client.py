@@ -152,7 +152,8 @@ def test_samples(client, predictor):
         (lambda c: c.evaluate([POKE], POINTS, GOALS, 0), ["tolerance", "0"]),
         (lambda c: c.segment([]), ["pokes", "empty"]),
         (lambda c: c.sample([POKE], POINTS, samples=0), ["samples", "0"]),
-        (lambda c: c.sample([POKE], POINTS, seed=-4), ["seed", "-4"]),
+        (lambda c: c.sample([POKE], POINTS, seed=2**63), ["seed", str(2**63)]),
+        (lambda c: c.hold(seconds=-1), ["seconds", "-1"]),
     ],
 )
 def test_argument_that_cannot_be_meant(shared_client, ask, words):
@@ -182,6 +183,34 @@ def test_error_of_the_node(client, ask, code, words):
         ask(client)
     assert error.value.code == getattr(ErrorCode, code)
     assert all(word in error.value.message for word in words), error.value
+
+
+def test_hold_gives_the_image_and_keeps_it(client, planner, predictor):
+    header = client.hold()
+    assert header.frame_id == FRAME
+    for _ in range(4):  # more than image_cache, all of them asked about
+        planner.kept_image(scene()[::-1])
+    motion = client.predict([POKE], POINTS, stamp=header.stamp)
+    assert_same(motion, predictor.predict(predictor.embed(scene()), [POKE], POINTS))
+    assert client.hold(header.stamp, seconds=0) == header
+    with pytest.raises(MotionError, match="600"):
+        client.hold(seconds=601)
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_seed_0_draws_anew(client, seed):
+    first, second = (client.sample([POKE], POINTS, seed=seed).displacements for _ in range(2))
+    assert not np.array_equal(first, second)
+    again, other = (client.sample([POKE], POINTS, seed=-4).displacements for _ in range(2))
+    np.testing.assert_array_equal(again, other)
+
+
+def test_node_of_the_client_stays_hidden_in_a_process_that_renames_its_nodes():
+    context = rclpy.Context()
+    rclpy.init(context=context, args=["--ros-args", "-r", "__node:=planner"])
+    with MotionClient(context=context) as client:
+        assert client._caller.node.get_name().startswith("_")
+    context.try_shutdown()
 
 
 def test_client_needs_no_pytorch():

@@ -91,11 +91,11 @@ def test_depth_is_refused_and_thermal_images_are_read(robot):
 def test_lack_of_memory_ends_the_request_only(robot):
     node, planner = robot
     received = int(planner.diagnostics()["images received"])
-    big = planner.compressed(jpeg(np.full((2000, 3000, 3), 99, np.uint8)))
+    big = planner.compressed(jpeg(np.full((4000, 6000, 3), 99, np.uint8)))
     planner.wait_for(lambda: int(planner.status["images received"]) > received)
     used = int(Path(f"/proc/{node.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     unlimited = resource.prlimit(node.pid, resource.RLIMIT_AS)
-    # Turning this image into floating point numbers takes 72 MB.
+    # The pixels of this image take 72 MB.
     resource.prlimit(node.pid, resource.RLIMIT_AS, (used + 40_000_000, unlimited[1]))
     answer = planner.predict(POKE, x=[1], y=[1], stamp=big)
     resource.prlimit(node.pid, resource.RLIMIT_AS, unlimited)

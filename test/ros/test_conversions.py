@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from fpt_ros.msg import MotionDistributions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays as numpy_arrays
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
+from fpt_ros.engine.motion import Motion
 from fpt_ros.ros.conversions import (
-    Motion,
     flow_to_message,
     motion_from_message,
     motion_to_message,
@@ -37,16 +40,41 @@ def motion(n=6, k=3, pokes=2, grid=(3, 2)):
     )
 
 
-@pytest.mark.parametrize(("n", "pokes", "grid"), [(6, 2, (3, 2)), (1, 0, (0, 0)), (0, 1, (0, 0))])
-def test_round_trip(n, pokes, grid):
-    before = motion(n=n, pokes=pokes, grid=grid)
+def arrays(*shape):
+    numbers = st.floats(width=32, allow_nan=False)
+    return numpy_arrays(np.float32, shape, elements=numbers)
+
+
+@st.composite
+def motions(draw):
+    """Of any number of points, Gaussians and pokes, with any finite or infinite values."""
+    n, k, pokes = draw(st.integers(0, 4)), draw(st.integers(1, 3)), draw(st.integers(0, 3))
+    covariances = draw(arrays(n, k, 2, 2))
+    covariances[..., 1, 0] = covariances[..., 0, 1]
+    return Motion(
+        pokes=draw(arrays(pokes, 4)),
+        points=draw(arrays(n, 2)),
+        weights=draw(arrays(n, k)),
+        means=draw(arrays(n, k, 2)),
+        covariances=covariances,
+        image_size=draw(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))),
+        camera_moving=draw(st.booleans()),
+        grid=draw(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))),
+        horizon=draw(st.integers(0, 60 * 10**9)) * 1e-9,
+    )
+
+
+@given(motions())
+@settings(deadline=None)
+def test_round_trip(before):
     sent = serialize_message(motion_to_message(before, HEADER))
     message = deserialize_message(sent, MotionDistributions)
     after = motion_from_message(message)
     for field in ("pokes", "points", "weights", "means", "covariances"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
-    for field in ("image_size", "camera_moving", "grid", "horizon"):
+    for field in ("image_size", "camera_moving", "grid"):
         assert getattr(after, field) == getattr(before, field)
+    assert after.horizon == pytest.approx(before.horizon, abs=1e-9)
     assert message.header == HEADER
 
 

@@ -6,12 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
+import rclpy
 import yaml
-from rclpy.qos import ReliabilityPolicy
-from ros_harness import ROOT
+from builtin_interfaces.msg import Time
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_harness import ROOT, image_message, scene
+from sensor_msgs.msg import Image
 
+from fpt_ros.engine.settings import FIELDS, LIVE, RECONFIGURE, RESTART
 from fpt_ros.ros.conversions import motion_from_message
-from fpt_ros.ros.parameters import FIELDS, LIVE, RECONFIGURE, RESTART, yaml_value
+from fpt_ros.ros.parameters import yaml_value
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 
@@ -31,7 +35,7 @@ def test_every_parameter_is_described(planner):
     assert of_node(descriptors) == set(FIELDS)
     for name, field in FIELDS.items():
         assert len(descriptors[name].description) > 20
-        assert descriptors[name].read_only == (field.metadata["when"] == RESTART)
+        assert descriptors[name].description.endswith(f"({field.metadata['when']})")
         if field.metadata["minimum"] is not None and not isinstance(field.default, tuple):
             ranges = descriptors[name].integer_range or descriptors[name].floating_point_range
             assert ranges[0].from_value == field.metadata["minimum"]
@@ -43,13 +47,21 @@ def test_quality_of_service_can_be_overridden(start_node, tmp_path):
     file.write_text(
         "/**:\n  ros__parameters:\n    qos_overrides:\n      /camera/image:\n"
         "        subscription:\n          reliability: reliable\n          depth: 3\n"
+        "          durability: transient_local\n"
     )
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    photo = rclpy.create_node("photo", context=context)  # published once, before the node is there
+    photo.create_publisher(Image, "/camera/image", latched).publish(image_message(scene(), Time()))
     _, planner = start_node(namespace="camera", params_file=file, autostart=True)
     (image,) = planner.node.get_subscriptions_info_by_topic("/camera/image")
     assert image.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     (info,) = planner.node.get_subscriptions_info_by_topic("/camera/camera_info")
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-    planner.kept_image()
+    planner.wait_for(lambda: planner.predict().error_code == 0)
+    photo.destroy_node()
+    context.try_shutdown()
 
 
 def test_parameters_file_says_the_same():
@@ -89,7 +101,7 @@ def test_readme_says_the_same():
         ("checkpoint", "/elsewhere.pt", "deactivate and clean it up"),
         ("device", "cpu", "takes effect when the node is configured"),
         ("image_transport", "compressed", "takes effect when the node is configured"),
-        ("autostart", True, "read-only"),
+        ("autostart", False, "read when the node starts"),
     ],
 )
 def test_set_that_is_not_allowed_or_cannot_take_effect_is_refused(planner, name, value, words):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from ros_harness import NodeProcess, Planner, scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,19 +33,43 @@ def run(code: str, folder: Path) -> str:
     return result.stdout
 
 
-def test_the_planner_s_example(tiny_checkpoint, tmp_path):
-    node = NodeProcess("", tmp_path / "node.log", checkpoint=tiny_checkpoint, autostart=True)
+@pytest.fixture(scope="module")
+def planner(tiny_checkpoint, tmp_path_factory):
+    """Of a node that is named as in the examples and has an image."""
+    log = tmp_path_factory.mktemp("readme") / "node.log"
+    node = NodeProcess("", log, checkpoint=tiny_checkpoint, autostart=True)
     try:
         planner = Planner("")
         planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
         planner.kept_image(scene(640, 480))
-        printed = run(example("wait_until_ready"), tmp_path)
+        yield planner
         planner.close()
     finally:
         ended = node.stop()
     assert ended == 0
+
+
+def test_the_planner_s_example(planner, tmp_path):
+    printed = run(example("wait_until_ready"), tmp_path)
     numbers = re.findall(r"-?\d+\.\d*", printed)
     assert len(numbers) == 4 + 2  # two points, dx and dy; their probabilities
+
+
+def test_the_planning_example_with_a_live_camera(planner, tmp_path):
+    stop = threading.Event()
+
+    def film():
+        while not stop.wait(1 / 30):
+            planner.image(scene(640, 480))
+
+    camera = threading.Thread(target=film)
+    camera.start()
+    mask = "import rclpy, numpy; rclpy.init(); mask = numpy.ones((480, 640), bool)\n"
+    try:
+        assert "PokePlan" in run(mask + example("plan_poke(") + "print(best)", tmp_path)
+    finally:
+        stop.set()
+        camera.join()
 
 
 def test_the_library_s_example(tmp_path):

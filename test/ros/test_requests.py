@@ -131,12 +131,3 @@ def test_stamp_that_is_no_longer_kept(planner):
     answer = planner.predict(POKE, x=[1], y=[1], stamp=first)
     assert answer.error_code == ErrorCode.IMAGE_NOT_KEPT
     assert f"{later[0].sec}.000000500 to {later[-1].sec}.000000500" in answer.error_msg
-
-
-def test_request_before_the_first_image(start_node):
-    _, planner = start_node(autostart=True)
-    answer = planner.predict(POKE)
-    assert answer.error_code == ErrorCode.NO_IMAGE
-    assert "no image has arrived" in answer.error_msg
-    planner.kept_image()
-    planner.wait_for(lambda: planner.predict(POKE).error_code == ErrorCode.NONE)

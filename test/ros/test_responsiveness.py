@@ -9,10 +9,10 @@ from statistics import median
 
 import numpy as np
 import pytest
-from fpt_ros.msg import ErrorCode, MotionDistributions, PokeArray
+from fpt_ros.msg import ErrorCode, MotionDistributions, Poke, PokeArray
 from fpt_ros.srv import EvaluatePokes, SegmentMotion
 from rclpy.task import Future
-from ros_harness import Planner, as_pokes, scene
+from ros_harness import as_pokes, scene
 
 from fpt_ros.ros.conversions import floats
 
@@ -117,6 +117,18 @@ def test_short_requests_do_not_wait_for_long_ones(busy):
     assert {future.result().error_code for future in futures} == {ErrorCode.CANCELED}
 
 
+def test_a_large_message_holds_nothing_up(ready):
+    """Its pokes become Python objects one by one, for as long as some hundred calls take."""
+    _, planner = ready
+    refused, answered = int(planner.diagnostics()["messages refused"]), 0
+    planner.publish("pokes", PokeArray(pokes=[Poke(x=1.0)] * 300_000))
+    while int(planner.status["messages refused"]) == refused:
+        assert planner.get_parameter("grid") == [32, 24]
+        answered += 1
+    assert answered > 15
+    assert "pokes has 300000 entries: at most 128" in planner.status["last refusal"]
+
+
 def test_cleanup_and_a_new_start_while_a_prediction_runs(busy):
     _, planner, future = busy
     for transition in ("deactivate", "cleanup", "configure", "activate"):
@@ -131,24 +143,9 @@ def test_many_requests_at_once_are_all_answered(ready):
     futures = [planner.predict_async(POKE) for _ in range(150)]
     planner.wait_for(lambda: all(future.done() for future in futures), 60)
     codes = [future.result().error_code for future in futures]
-    assert set(codes) == {ErrorCode.NONE, ErrorCode.TOO_LARGE}
+    assert set(codes) == {ErrorCode.NONE, ErrorCode.BUSY}
     assert codes.count(ErrorCode.NONE) >= 100
     assert planner.predict(POKE).error_code == ErrorCode.NONE
-
-
-def test_a_caller_of_many_requests_does_not_hold_up_another(ready):
-    """Ninety requests of one client, then one of another: it waits for a few steps, not for all."""
-    _, planner = ready
-    other = Planner(planner.node.get_namespace())
-    other.wait_for(evaluate(other, 1, 1).done)
-    futures = [evaluate(planner, 64, 64) for _ in range(90)]  # longer than a message's way
-    planner.wait_for(futures[0].done, 60)
-    other.wait_for(evaluate(other, 1, 1).done)
-    waiting = sum(not future.done() for future in futures)
-    other.close()
-    assert waiting > 15  # in the order of their coming, none or hardly any would
-    planner.wait_for(lambda: all(future.done() for future in futures), 60)
-    assert {future.result().error_code for future in futures} == {ErrorCode.NONE}
 
 
 def test_answer_wakes_an_idle_executor(ready):

@@ -45,6 +45,22 @@ def test_each_poke_array_gives_a_motion(listener):
     assert listener.wait_for_message("motion", seen=3).pokes == []
 
 
+def test_poke_arrays_that_come_at_once_are_all_answered(listener):
+    stamps = [listener.kept_image() for _ in range(3)]
+    wanted = [stamps[i % 3] for i in range(12)]
+    for i, stamp in enumerate(wanted):
+        listener.pokes((*POKE[:3], float(i)), stamp=stamp)
+    listener.wait_for(lambda: len(listener.received["motion"]) == 12)
+    answered = [(m.header.stamp, m.pokes[0].dy) for m in listener.received["motion"]]
+    assert answered == [(stamp, float(i)) for i, stamp in enumerate(wanted)]
+
+
+def test_pokes_stamped_by_a_tool_mean_the_newest_image(listener):
+    stamp = listener.kept_image()
+    listener.pokes(POKE, stamp=Time(sec=2_000_000_000))
+    assert listener.wait_for_message("motion").header.stamp == stamp
+
+
 def test_pokes_with_a_stamp_mean_that_image(listener):
     first = listener.kept_image()
     listener.kept_image()
@@ -90,6 +106,10 @@ def test_trigger_both(listener):
     [
         (lambda planner: planner.pokes((96, 5, 0, 0)), "pokes: pokes[0].x is 96"),
         (lambda planner: planner.pokes(POKE, (5, float("nan"), 0, 0)), "pokes: pokes[1].y is nan"),
+        (
+            lambda planner: planner.pokes((5, 5, 1e9, 0)),
+            "pokes: pokes[0] has (dx, dy)",
+        ),
         (lambda planner: planner.pokes(POKE, stamp=Time(sec=3)), "pokes: stamp 3.0"),
         (lambda planner: planner.points([1, 2], [3]), "query_points: x has 2 entries and y has 1"),
         (lambda planner: planner.points([1], [64]), "query_points: y[0] is 64"),
@@ -206,6 +226,16 @@ def test_slow_predictions_are_made_on_the_newest_image_only(listener):
     assert predicted - in_time <= 3
     time.sleep(0.3)
     assert len(listener.received["motion"]) == predicted
+
+
+def test_an_image_that_was_asked_about_outlives_a_live_camera(planner):
+    first = planner.kept_image()
+    for _ in range(3):
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            planner.image()
+            time.sleep(1 / 30)
+        assert planner.predict(x=[1], y=[1], stamp=first).error_code == 0
 
 
 def test_padded_rows_are_the_same_picture(planner):

@@ -7,15 +7,8 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
-from fpt_ros.msg import ErrorCode, PokeArray
-from fpt_ros.srv import EvaluatePokes
-from ros_harness import as_pokes
 
-from fpt_ros.ros.conversions import floats
-
-POKE = (40.0, 30.0, 12.0, -5.0)
 ASK = """
 import sys, rclpy
 from rclpy.action import ActionClient
@@ -69,36 +62,23 @@ def waiting(planner):
     return int(planner.diagnostics()["requests waiting"])
 
 
-def evaluate_async(planner, candidates, points):
-    x = floats(np.full(points, 5.0))
-    request = EvaluatePokes.Request(
-        candidates=[PokeArray(pokes=as_pokes([POKE]))] * candidates,
-        x=x, y=x, goal_dx=x, goal_dy=x, tolerance=1.0,
-    )  # fmt: skip
-    return planner.call_async("fpt/evaluate_pokes", EvaluatePokes, request)
+@pytest.fixture(scope="module")
+def planner(start_node_of_module):
+    """Of a node that nobody else asks."""
+    _, planner = start_node_of_module(autostart=True)
+    planner.image()
+    planner.wait_for(lambda: planner.diagnostics()["images received"] != "0")
+    return planner
 
 
-def test_requests_of_a_client_that_is_gone_are_dropped_and_those_of_others_are_not(planner, ask):
-    planner.kept_image()
-    process = ask("evaluate", planner)
-    assert waiting(planner) == 3
-    ours = evaluate_async(planner, 256, 150)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    process.wait(10)
-    planner.wait_for(lambda: waiting(planner) <= 1, timeout=4, what="the requests' end")
-    planner.wait_for(ours.done, timeout=60)
-    assert ours.result().error_code == ErrorCode.NONE
-    assert len(ours.result().probability) == 256 * 150
-
-
-def test_a_goal_of_a_client_that_is_gone_is_dropped(start_node, ask):
-    _, planner = start_node(autostart=True)
-    planner.kept_image()
-    process = ask("sample", planner)
-    assert waiting(planner) == 1
+@pytest.mark.parametrize(("kind", "requests"), [("evaluate", 3), ("sample", 1)])
+def test_what_is_asked_by_a_service_is_dropped_when_its_last_client_is_gone(
+    planner, ask, kind, requests
+):
+    process = ask(kind, planner)
+    assert waiting(planner) == requests
     time.sleep(1)
-    assert waiting(planner) == 1
+    assert waiting(planner) == requests
     process.send_signal(signal.SIGINT)
     process.wait(10)
-    planner.wait_for(lambda: waiting(planner) == 0, timeout=4, what="the goal's end")
+    planner.wait_for(lambda: waiting(planner) == 0, timeout=4, what="the requests' end")

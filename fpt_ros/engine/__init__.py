@@ -1,0 +1,1 @@
+"""The node without ROS: kept images, checks of a question, whose turn it is, statistics."""
