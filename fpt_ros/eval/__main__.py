@@ -27,6 +27,7 @@ from fpt_ros.eval.plots import write_plots
 from fpt_ros.eval.predictions import predict
 from fpt_ros.eval.reading import find_sets, read_cases
 from fpt_ros.eval.tables import tables
+from fpt_ros.inference.packing import for_inference
 from fpt_ros.model import FlowPokeTransformer, load_checkpoint
 
 
@@ -86,8 +87,10 @@ def run(options: argparse.Namespace) -> None:
     }
     if not sets:
         raise ValueError("--choose-on holds all that should be judged: judge other clips")
-    model = load_checkpoint(
-        options.checkpoint, options.device, "float32", allow_download=options.allow_download
+    model = for_inference(
+        load_checkpoint(
+            options.checkpoint, options.device, "float32", allow_download=options.allow_download
+        )
     )
     settings = (options.skip, options.cases, options.seed, options.noise)
     cases, _ = read_cases("choose-on", known, *settings)

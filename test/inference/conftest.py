@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny import GUESSING, TINY, random_model
+from tiny_models import GUESSING, TINY, random_model
 
 from fpt_ros import Predictor
 from fpt_ros.inference.context import ImageContext

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import POINTS, POKES, LargestTensor, RefuseToWait, random_points, random_pokes
+from tiny_models import POINTS, POKES, LargestTensor, RefuseToWait, random_points, random_pokes
 
 
 def test_evaluate_equals_single_predictions(predictor, context):
@@ -85,7 +85,7 @@ def test_no_step_looks_at_a_value(name, image, request):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_is_waited_for_only_in_the_end(guessing, image):
-    from tiny import GUESSING, random_model
+    from tiny_models import GUESSING, random_model
 
     from fpt_ros import Predictor
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import POINTS, POKES, TINY, LargestTensor, random_points, random_pokes
+from tiny_models import POINTS, POKES, TINY, LargestTensor, random_points, random_pokes
 
 from fpt_ros import Predictor
 from fpt_ros.inference.batch import MotionRequest

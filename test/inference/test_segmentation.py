@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import POKES, RefuseToWait
+from tiny_models import POKES, RefuseToWait
 
 from fpt_ros.inference.moving import MOVING
 from fpt_ros.inference.segmentation import MOST_POINTS, _interpolate, grid_lines

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tiny import POINTS, POKES, LargestTensor, RefuseToWait, random_points, random_pokes
+from tiny_models import POINTS, POKES, LargestTensor, RefuseToWait, random_points, random_pokes
 
 from fpt_ros.inference.sampling import sampling_steps
 from fpt_ros.inference.steps import finish
