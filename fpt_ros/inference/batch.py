@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fpt_ros.inference.blocks import empty_mixture, join_blocks, predict_blocks
 from fpt_ros.inference.context import ImageContext
+from fpt_ros.inference.cuda_graphs import CudaGraphs
 from fpt_ros.inference.inputs import checked_points, checked_pokes, pokes_to_unit
 from fpt_ros.inference.transfer import to_cpu, to_device
 from fpt_ros.model import FlowPokeTransformer, MotionMixture
@@ -44,7 +45,7 @@ class MotionRequest:
 
 
 def predict_together(
-    model: FlowPokeTransformer,
+    model: FlowPokeTransformer | CudaGraphs,
     requests: Sequence[MotionRequest],
     inputs: Sequence[tuple[Float64[Tensor, "p 4"], Float64[Tensor, "n 2"]]],
 ) -> list[MotionMixture]:

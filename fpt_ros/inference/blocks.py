@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fpt_ros.inference.cuda_graphs import CudaGraphs
 from fpt_ros.inference.threads import threads_for
 from fpt_ros.model import FlowPokeTransformer, MotionMixture
 from fpt_ros.model.mixture import join_mixtures
@@ -30,24 +31,29 @@ TOKENS_AT_ONCE = POINTS_AT_ONCE + 128
 PAIRS_AT_ONCE = 2**17
 """Pairs of a query point and what it attends to among the pokes, or itself: scores of attention
 and the guess of the small model grow with them."""
+GPU_TIMES = 16
+"""So many times as much at once fills a GPU; a CPU's cache holds less."""
 
 
-def blocks(rows: int, pokes: int, points: int) -> Iterator[tuple[slice, slice]]:
+def blocks(rows: int, pokes: int, points: int, times: int = 1) -> Iterator[tuple[slice, slice]]:
     """All pairs of a row (a set of so many pokes) and a point, in blocks of some of each.
 
     All points of some rows come one block after the other.
+
+    Args:
+        times: blocks are so many times as large as on a CPU.
     """
-    seen = pokes + 1  # what a query point attends to
-    columns = max(1, min(points, POINTS_AT_ONCE, PAIRS_AT_ONCE // seen))
-    by_tokens, by_pairs = TOKENS_AT_ONCE // (pokes + columns), PAIRS_AT_ONCE // (columns * seen)
-    together = max(1, min(by_tokens, by_pairs, ROWS_AT_ONCE))
+    seen, pairs = pokes + 1, times * PAIRS_AT_ONCE  # `seen` is what a query point attends to
+    columns = max(1, min(points, times * POINTS_AT_ONCE, pairs // seen))
+    by_tokens, by_pairs = times * TOKENS_AT_ONCE // (pokes + columns), pairs // (columns * seen)
+    together = max(1, min(by_tokens, by_pairs, times * ROWS_AT_ONCE))
     for first in range(0, rows, together):
         for start in range(0, points, columns):
             yield slice(first, first + together), slice(start, start + columns)
 
 
 def predict_blocks(
-    model: FlowPokeTransformer,
+    model: FlowPokeTransformer | CudaGraphs,
     context: ImageContext,
     pokes: Float64[Tensor, "b p 4"],
     points: Float64[Tensor, "#b n 2"],
@@ -59,10 +65,15 @@ def predict_blocks(
     """
     pos, flow = pokes.float().split(2, -1)
     query_pos = points.float().expand(len(pokes), -1, -1)
-    for rows, part in blocks(len(pokes), pokes.shape[1], points.shape[1]):
+    times = GPU_TIMES if pos.is_cuda else 1
+    for rows, part in blocks(len(pokes), pokes.shape[1], points.shape[1], times):
         queries, some = query_pos[rows, part], pos[rows]
         with threads_for(model.config, len(some) * (some.shape[1] + queries.shape[1])):
-            if part.start == 0:
+            if isinstance(model, CudaGraphs):
+                mixture = model.predict_parallel(
+                    some, flow[rows], queries, not camera_moving, context.embedded
+                )
+            elif part.start == 0:
                 cache, mixture = model.poke_and_query(
                     some, flow[rows], queries, not camera_moving, context.embedded
                 )

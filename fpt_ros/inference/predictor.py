@@ -15,6 +15,7 @@ from torch import Tensor
 from fpt_ros.inference.batch import MotionRequest, predict_together
 from fpt_ros.inference.blocks import join_blocks, predict_blocks
 from fpt_ros.inference.context import ImageContext
+from fpt_ros.inference.cuda_graphs import CudaGraphs
 from fpt_ros.inference.embedding import checked_image, embed_images
 from fpt_ros.inference.evaluation import PokeEvaluation, evaluation_steps
 from fpt_ros.inference.inputs import (
@@ -55,7 +56,8 @@ class Predictor:
 
     Args:
         fit: how images that are not square are shown to the model, see `View`.
-        compile: run the image encoder through `torch.compile`.
+        compile: run the image encoder through `torch.compile`; on CUDA the predictions as well,
+            recorded as CUDA graphs (see `fpt_ros.inference.cuda_graphs`).
         copy: False: the model itself becomes the predictor's, without a copy of its weights, and
             is of no other use any more.
 
@@ -73,6 +75,8 @@ class Predictor:
         check_fit(fit)
         self.info = ModelInfo.of(model)
         self.model = for_inference(deepcopy(model) if copy else model, compile)
+        on_cuda = self.model.device.type == "cuda"
+        self._asked = CudaGraphs(self.model, compile) if compile and on_cuda else self.model
         self.fit = fit
 
     @classmethod
@@ -88,8 +92,8 @@ class Predictor:
         """Load a checkpoint (see `fpt_ros.model.load_checkpoint` for its arguments and errors).
 
         Args:
-            compile: run the image encoder through `torch.compile`; the first image then takes
-                up to minutes. Later ones take less time on GPUs and some CPUs; on others the
+            compile: as above; the first image and, on CUDA, the first request then take up to
+                minutes. Later ones take less time on GPUs and some CPUs; on others the
                 packed layers are as fast without it (`benchmarks/README.md`).
         """
         check_fit(fit)
@@ -143,7 +147,7 @@ class Predictor:
                 the message names it and what is allowed.
         """
         request = MotionRequest(context, pokes, points, camera_moving)
-        return predict_together(self.model, [request], [request.in_units()])[0]
+        return predict_together(self._asked, [request], [request.in_units()])[0]
 
     def predict_batch(self, requests: Sequence[MotionRequest]) -> list[MotionMixture]:
         """As `predict`, for several requests, of any sizes and on any images.
@@ -157,7 +161,7 @@ class Predictor:
         for i, request in enumerate(requests):
             with named(f"requests[{i}]."):
                 inputs.append(request.in_units())
-        return predict_together(self.model, requests, inputs)
+        return predict_together(self._asked, requests, inputs)
 
     def evaluate(
         self,
@@ -206,7 +210,7 @@ class Predictor:
                 sets.append(pokes_to_unit(checked_pokes(pokes, view), view))
 
         def ask(pokes: Tensor, points: Tensor) -> Iterator[Block]:
-            return predict_blocks(self.model, context, pokes, points[None], camera_moving)
+            return predict_blocks(self._asked, context, pokes, points[None], camera_moving)
 
         wanted = as_rows(goals, 2)
         device = self.model.device
@@ -247,7 +251,7 @@ class Predictor:
         def begin(pokes: Tensor, points: Tensor, draw: Draw) -> Iterator[Tensor]:
             pokes = pokes.float().expand(len(points), -1, -1)
             pos, flow = pokes[..., :2], pokes[..., 2:]
-            steps = self.model.sample_in_turn(
+            steps = self._asked.sample_in_turn(
                 pos, flow, points.float(), not camera_moving, context.embedded, draw
             )
             for _ in range(points.shape[1]):
@@ -297,7 +301,7 @@ class Predictor:
         def motion(pokes: Tensor, points: Float64[np.ndarray, "n 2"]) -> MotionMixture:
             inputs = to_device([pokes, view.to_unit(torch.from_numpy(points))], device)
             sets, at = (tensor[None] for tensor in inputs)
-            return join_blocks(predict_blocks(self.model, context, sets, at, camera_moving))[0]
+            return join_blocks(predict_blocks(self._asked, context, sets, at, camera_moving))[0]
 
         poked, unpoked = partial(motion, given), partial(motion, given[:0])
         return segmentation_steps(
