@@ -30,4 +30,5 @@ done
 colcon --log-level error --log-base "$sources/log" build \
     --merge-install --install-base "$VIRTUAL_ENV" \
     --base-paths "$sources" --build-base "$sources/build" \
-    --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF
+    --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF \
+    -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--as-needed  # not the messages' Python parts
