@@ -20,7 +20,7 @@ for repository in "${repositories[@]}"; do
         git clone --quiet --depth 1 --branch "$ROS_DISTRO" "https://github.com/$repository" "$folder"
     fi
 done
-python -m pip install --quiet osrf_pycommon lark
+python -m pip install --quiet --constraint constraints.txt osrf_pycommon
 # colcon shall see these packages alone: of others in the same repositories it would want more.
 for manifest in "$sources"/*/package.xml "$sources"/*/*/package.xml; do
     folder=${manifest%/package.xml}
