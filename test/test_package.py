@@ -248,8 +248,8 @@ def test_executable_explains_itself_and_refuses_wrong_arguments(name: str):
         [*executable, "--nonsense"], capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert "--nonsense" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    (line,) = refused.stderr.splitlines()
+    assert "--nonsense" in line
 
 
 def test_demo_without_rosbags_says_how_to_install_it(tmp_path: Path):
