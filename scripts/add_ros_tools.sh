@@ -20,7 +20,7 @@ for repository in "${repositories[@]}"; do
         git clone --quiet --depth 1 --branch "$ROS_DISTRO" "https://github.com/$repository" "$folder"
     fi
 done
-python -m pip install --quiet osrf_pycommon lark
+python -m pip install --quiet --constraint constraints.txt osrf_pycommon
 # colcon shall see these packages alone: of others in the same repositories it would want more.
 for manifest in "$sources"/*/package.xml "$sources"/*/*/package.xml; do
     folder=${manifest%/package.xml}
@@ -30,4 +30,5 @@ done
 colcon --log-level error --log-base "$sources/log" build \
     --merge-install --install-base "$VIRTUAL_ENV" \
     --base-paths "$sources" --build-base "$sources/build" \
-    --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF
+    --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF \
+    -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--as-needed  # not the messages' Python parts

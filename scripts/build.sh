@@ -17,7 +17,16 @@ done
 
 rm -f "$install/.built"
 . scripts/env.sh
+linking=()
+if [ -e "$VIRTUAL_ENV/share/rclcpp" ]; then
+    # Brought by scripts/add_ros_tools.sh, for the example in C++. The wheels' librcl.so wants
+    # Python's library, which a C++ program has no reason to link.
+    libpython=$(python -c "from sysconfig import get_config_var as var
+print(var('LIBDIR') + '/' + var('LDLIBRARY'))")
+    linking=(-DCMAKE_EXE_LINKER_FLAGS="-Wl,--no-as-needed,-rpath,${libpython%/*},$libpython")
+fi
 colcon --log-level error --log-base "$log" build --symlink-install \
     --paths "$source" --build-base "$build" --install-base "$install" \
-    --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF
+    --cmake-args -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python" -DBUILD_TESTING=OFF \
+    "${linking[@]}"
 touch "$install/.built"

@@ -192,8 +192,8 @@ def test_no_modules_import_each_other_in_a_circle():
     assert order.index("fpt_ros.engine.engine") < order.index("fpt_ros.ros.node")
 
 
-def test_messages_do_not_import_torch():
-    modules = modules_after("import fpt_ros.msg, fpt_ros.srv, fpt_ros.action")
+def test_neither_messages_nor_the_launch_file_s_search_import_torch():
+    modules = modules_after("import fpt_ros.msg, fpt_ros.srv, fpt_ros.action, fpt_ros.ros.cameras")
     assert "fpt_ros.msg" in modules
     assert "torch" not in modules
 
@@ -248,8 +248,8 @@ def test_executable_explains_itself_and_refuses_wrong_arguments(name: str):
         [*executable, "--nonsense"], capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert "--nonsense" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    (line,) = refused.stderr.splitlines()
+    assert "--nonsense" in line
 
 
 def test_demo_without_rosbags_says_how_to_install_it(tmp_path: Path):

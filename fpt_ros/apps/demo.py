@@ -30,6 +30,7 @@ from fpt_ros.apps.bags import write_bag
 from fpt_ros.apps.outcomes import table
 from fpt_ros.apps.planner import Answer, Planner
 from fpt_ros.apps.scenes import IMAGE_TOPIC, Push, Scene, photo_scene, recorded_scene
+from fpt_ros.command_line import CommandParser
 from fpt_ros.drawing import draw_flow
 from fpt_ros.images import compressed_to_rgb
 
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = CommandParser(description=__doc__.split("\n")[0])
     parser.add_argument("--image", type=Path, help="a picture of your own")
     parser.add_argument("--poke", help="x,y,dx,dy in pixels of that picture")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="replaced if it exists")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fpt_ros.command_line import CommandParser
 from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.data.cutting import Cut
 from fpt_ros.data.inspecting import inspect_shards
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="fpt-data", description=__doc__)
+    top = CommandParser(prog="fpt-data", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     add_shard(commands)
     add_track(commands)

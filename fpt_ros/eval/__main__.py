@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from fpt_ros.command_line import CommandParser
 from fpt_ros.data.shards import find_shards
 from fpt_ros.eval.cases import NOISE
 from fpt_ros.eval.choices import Choices, choose
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fpt-eval", description=__doc__)
+    parser = CommandParser(prog="fpt-eval", description=__doc__)
     parser.add_argument(
         "inputs", type=Path, nargs="+", help="shards, folders of them, folders of such folders"
     )

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fpt_ros.command_line import CommandParser
 from fpt_ros.simulation.making import make_split
 from fpt_ros.simulation.splits import SPLITS
 
@@ -26,7 +27,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="fpt-sim",
         description="Write clips of simulated scenes with exact tracks, in WebDataset shards. An "
         "interrupted run continues; the data do not depend on the number of processes.",

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from fpt_ros.command_line import CommandParser
 from fpt_ros.data.clips import SampleError
 from fpt_ros.model import FlowPokeTransformer, ModelConfig, SmallModelConfig
 from fpt_ros.training.bad_samples import TooManyBadSamplesError
@@ -42,7 +43,7 @@ WITH_ANY_WEIGHTS = ("image_size", "horizon", "license", "modes")
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line; settings that are not given are the recipe's."""
-    parser = argparse.ArgumentParser(prog="fpt-train", description=__doc__.split("\n\n")[0])
+    parser = CommandParser(prog="fpt-train", description=__doc__.split("\n\n")[0])
     add = parser.add_argument
     add("--data", type=Path, nargs="+", required=True, help="shards, or folders of shards")
     add("--val", type=Path, nargs="+", default=[], help="the same, to validate on")

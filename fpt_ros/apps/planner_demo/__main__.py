@@ -29,6 +29,7 @@ from fpt_ros.apps.planner_demo.film import film, in_short, write_film
 from fpt_ros.apps.planner_demo.table import summary, table
 from fpt_ros.apps.planner_demo.trials import PLANNER, Trial, attempt
 from fpt_ros.client import MotionClient
+from fpt_ros.command_line import CommandParser
 from fpt_ros.simulation.push_tasks import PROCEDURAL, PushTask, tasks
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("planner-demo", description=__doc__.split("\n")[0])
+    parser = CommandParser("planner-demo", description=__doc__.split("\n")[0])
     parser.add_argument("--scenes", type=int, default=60, help="as many of each split")
     parser.add_argument("--seed", type=int, default=0, help="other seeds are other scenes")
     parser.add_argument("--splits", nargs="+", choices=PROCEDURAL, default=SPLITS)
