@@ -20,7 +20,7 @@ from fpt_ros.data.clips import rgb_converter
 from fpt_ros.data.cutting import Recording
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Int, UInt8
+    from jaxtyping import Int, UInt8
 
 COVER = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 THINNEST = 4
@@ -28,13 +28,9 @@ THINNEST = 4
 
 
 class Film(NamedTuple):
-    """What is known of a film once it was decoded.
-
-    pts: each frame's stamp as the file has it. keys: whether a frame can be decoded from.
-    """
+    """What is known of a film once it was decoded. pts: each frame's stamp as the file has it."""
 
     pts: Int[np.ndarray, " n"]
-    keys: Bool[np.ndarray, " n"]
     recording: Recording
 
 
@@ -78,7 +74,6 @@ class VideoSource:
         changes = {n for n in range(1, len(sizes)) if sizes[n] != sizes[n - 1]}
         return Film(
             np.array([frame.pts for frame in scan.frames]),
-            np.array([frame.key for frame in scan.frames]),
             Recording(
                 [s * unit for s in shown],
                 changes,
@@ -106,7 +101,7 @@ class VideoSource:
 
     def _decoded_from(self, index: int) -> Iterator[tuple[int, av.VideoFrame, float]]:
         """Numbers and frames from one at or before `index` on, and how wide their pixels are."""
-        pts, keys = self._film.pts, self._film.keys
+        pts = self._film.pts
         number_of = dict(zip(pts.tolist(), range(len(pts)), strict=True))
         if index > 0 and len(number_of) == len(pts):
             with self._opened() as (container, stream):
@@ -114,7 +109,7 @@ class VideoSource:
                 frames = decoding.decoded(container, stream, decoding.Scan())
                 first = next((frame for frame in frames if frame.key_frame), None)
                 number = None if first is None else number_of.get(first.pts)
-                if number is not None and number <= index and keys[number]:
+                if number is not None and number <= index:
                     yield from self._numbered(chain([first], frames), stream, number)
                     return
         # Stamps that come twice, or a container's index that leads elsewhere.

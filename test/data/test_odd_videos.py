@@ -1,6 +1,7 @@
 """Videos as they come: each clip's frames are ffmpeg's own, in its order, and whole."""
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -84,8 +85,8 @@ def test_pixels_that_are_not_square():
     assert number(cv2.resize(frame, (128, 128))) == 7
 
 
-def encoded(frames, container="mpegts", codec="libx264", rate=25, **options):
-    """The frames as the bytes of a video file."""
+def encoded(frames, container="mpegts", codec="libx264", rate=25, start=0, **options):
+    """The frames as the bytes of a video file, whose clock begins `start` frames later."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate)
@@ -93,8 +94,10 @@ def encoded(frames, container="mpegts", codec="libx264", rate=25, **options):
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         quality = {"qmin": "2", "qmax": "10"} if "mp" in codec else {"crf": "16"}
         stream.options = {**quality, "threads": "1", **options}
-        for frame in frames:
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        for time, frame in enumerate(frames, start):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = time, Fraction(1, rate)
+            output.mux(stream.encode(picture))
         output.mux(stream.encode())
     return buffer.getvalue()
 
@@ -157,6 +160,34 @@ def test_recordings_joined_with_one_that_comes_later(tmp_path):
     check(clips, dict(enumerate([*early, *numbered(60, 40), *late])))
     for clip in clips:
         assert numbers(clip) == list(range(numbers(clip)[0], numbers(clip)[0] + 15))
+
+
+@pytest.mark.parametrize("back", [1, 3, 10])
+def test_recordings_that_overlap_a_little(tmp_path, back):
+    """Not stamps in the order of decoding, which go to and fro as far."""
+    path = tmp_path / "video.ts"
+    later = encoded(numbered(25, 100, seed=2), start=25 - back)
+    path.write_bytes(encoded(numbered(25, seed=1)) + later)
+    clips, report = shard(path, tmp_path / "out", 20)
+    assert [numbers(clip) for clip in clips] == [list(range(20)), list(range(100, 120))]
+    assert f"its clock goes back by {(back + 1) / 25:.3f} s" in report.notes[0]
+
+
+@pytest.mark.parametrize("lost", range(13, 24))
+def test_what_is_shown_before_a_keyframe_and_predicted_from_damage(tmp_path, lost):
+    """Of an open group of pictures the first frames look back beyond their keyframe."""
+    originals = numbered(60)
+    options = {"x264-params": "open-gop=1:bframes=3:keyint=12"}
+    content = bytearray(encoded(originals, "mp4", **options))
+    path = tmp_path / "video.mp4"
+    path.write_bytes(content)
+    with av.open(str(path)) as container:
+        packet = [p for p in container.demux(video=0) if p.size][lost]
+    content[packet.pos + 20 : packet.pos + packet.size] = bytes(packet.size - 20)
+    path.write_bytes(content)
+    clips, report = shard(path, tmp_path / "out", 6)
+    check(clips, dict(enumerate(originals)))
+    assert len(clips) >= 5 and report.skipped
 
 
 def test_a_change_of_size_ends_a_clip(tmp_path):
