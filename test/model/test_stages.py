@@ -11,7 +11,7 @@ from fpt_ros.model.export import export_stages, save_onnx
 from fpt_ros.model.small.linear_system import eliminate
 
 PUBLISHED = ModelConfig(encoder="dinov2_vits14_reg", image_size=28, width=64, depth=1)
-SMALL = SmallModelConfig(image_size=32, width=64, depth=1, pooling=1)
+SMALL = SmallModelConfig(image_size=32, width=64, depth=1, pooling=1, modes=1)
 SIZES = ((1, 1, 1), (1, 0, 5), (3, 4, 4), (5, 5, 5), (2, 3, 2), (64, 1, 16), (7, 2, 1), (1, 9, 300))
 """Rows (candidates or samples), pokes, queries."""
 
@@ -85,8 +85,10 @@ def test_exported_stages_give_the_same_in_pytorch_and_in_onnx_runtime(model, pic
         given = dict(zip(names, (tensor.numpy() for tensor in inputs), strict=True))
         return [torch.from_numpy(array) for array in sessions[name].run(None, given)]
 
+    modules = {name: program.module() for name, program in programs.items()}
+
     def in_pytorch(name, *inputs):
-        return programs[name].module()(*inputs)
+        return modules[name](*inputs)
 
     wanted_image = model.embed_image(picture)
     for run in (in_pytorch, in_runtime):
