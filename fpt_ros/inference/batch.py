@@ -63,9 +63,8 @@ def predict_together(
         key = (id(request.context), request.camera_moving, len(pokes), len(points))
         groups.setdefault(key, []).append(i)
     fields: list[Tensor] = []
-    with torch.set_grad_enabled(
-        torch.is_grad_enabled() and any(t.requires_grad for t in on_device)
-    ):
+    recording = torch.is_grad_enabled() and any(t.requires_grad for t in on_device)
+    with torch.set_grad_enabled(recording):
         for members in groups.values():
             rows, at = (torch.stack([on_device[2 * i + j] for i in members]) for j in (0, 1))
             one = requests[members[0]]

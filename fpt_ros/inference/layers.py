@@ -57,7 +57,7 @@ class InferenceLayer(nn.Module):
         self.ffn_down = PackedLinear(layer.ffn_down)
         self.self_length = _length(layer.self_scale)
         self.cross_length = _length(layer.cross_scale)
-        self.width_epsilon = torch.tensor(EPSILON * layer.self_out.in_features).sqrt()
+        self.norm_epsilon = torch.tensor(EPSILON * layer.self_out.in_features).sqrt()
         self.epsilon = torch.tensor(EPSILON).sqrt()
 
     def gains(self, condition: Float[Tensor, "c w"]) -> Float[Tensor, "3 c w"]:
@@ -84,26 +84,23 @@ class InferenceLayer(nn.Module):
         """As `Layer.forward`."""
         rows, length, width = x.shape
         self_gain, cross_gain, ffn_gain = gains.unbind(0)
-        qkv = self.self_qkv(self._normed(x, self_gain)).view(rows, length, 3, -1, HEAD_WIDTH)
+        qkv = self.self_qkv(rms_normed(x, self_gain, self.norm_epsilon)).view(
+            rows, length, 3, -1, HEAD_WIDTH
+        )
         qk, v = qkv.split_with_sizes([2, 1], 2)
         q, k = self._turned(qk, self.self_length, rotation).transpose(1, 3).unbind(2)
         attended = attend(q, k, v.transpose(1, 3)[:, :, 0])
         x = self.self_out.plus(x, attended.transpose(1, 2).reshape(rows, length, width))
 
-        q = self.cross_q(self._normed(x, cross_gain)).view(rows, length, 1, -1, HEAD_WIDTH)
+        q = self.cross_q(rms_normed(x, cross_gain, self.norm_epsilon)).view(
+            rows, length, 1, -1, HEAD_WIDTH
+        )
         q = self._turned(q, self.cross_length, rotation).transpose(1, 3)[:, :, 0]
         x = x + attend_to_image(q, image).transpose(1, 2).reshape(rows, length, width)
 
-        normed = self._normed(x, ffn_gain)
+        normed = rms_normed(x, ffn_gain, self.norm_epsilon)
         gated = self.ffn_values.times(self.ffn_gates.silu(normed), normed)
         return self.ffn_down.plus(x, gated)
-
-    def _normed(
-        self, x: Float[Tensor, "b l w"], gain: Float[Tensor, "#b 1 w"]
-    ) -> Float[Tensor, "b l w"]:
-        """RMS normalisation; the gain holds the square root of the width."""
-        norm = torch.linalg.vector_norm(x, 2, -1, True, dtype=torch.float32)
-        return (x / torch.hypot(norm, self.width_epsilon)).to(x.dtype) * gain
 
     def _turned(
         self, x: Float[Tensor, "b n p h c"], length: Float[Tensor, "h 1"], rotation: Tensor
@@ -113,6 +110,28 @@ class InferenceLayer(nn.Module):
         v = x * (length / torch.hypot(norm, self.epsilon))
         pairs = torch.view_as_complex(v.view(*v.shape[:-1], HEAD_WIDTH // 2, 2))
         return torch.view_as_real(pairs * rotation).view(v.shape).to(x.dtype)
+
+
+class InferenceRMSNorm(nn.Module):
+    """`nn.RMSNorm` over the last dimension."""
+
+    def __init__(self, norm: nn.RMSNorm) -> None:
+        super().__init__()
+        weight, epsilon = norm.weight.detach(), norm.eps
+        epsilon = torch.finfo(weight.dtype).eps if epsilon is None else epsilon
+        self.gain = weight * math.sqrt(len(weight))
+        self.epsilon = torch.tensor(epsilon * len(weight)).sqrt()
+
+    def forward(self, x: Float[Tensor, "*n w"]) -> Float[Tensor, "*n w"]:
+        return rms_normed(x, self.gain, self.epsilon)
+
+
+def rms_normed(
+    x: Float[Tensor, "*n w"], gain: Float[Tensor, "*#n w"], epsilon: Float[Tensor, ""]
+) -> Float[Tensor, "*n w"]:
+    """RMS normalisation; the gain holds the square root of the width, so does epsilon."""
+    norm = torch.linalg.vector_norm(x, 2, -1, True, dtype=torch.float32)
+    return (x / torch.hypot(norm, epsilon)).to(x.dtype) * gain
 
 
 def _length(scale: Float[Tensor, "h"]) -> Float[Tensor, "h 1"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from fpt_ros.inference.layers import ComplexRotation, InferenceLayer
+from fpt_ros.inference.layers import ComplexRotation, InferenceLayer, InferenceRMSNorm
 from fpt_ros.inference.packed import PACKING_IS_AVAILABLE, PackedConv2d, PackedLinear
 from fpt_ros.model.small.encoder import Conv2d
 from fpt_ros.model.transformer import Layer, RotaryEmbedding
@@ -50,6 +50,8 @@ def _pack(module: nn.Module, keep: nn.Module | None) -> None:
             setattr(module, name, PackedConv2d(child))
         elif isinstance(child, Layer):
             setattr(module, name, InferenceLayer(child))
+        elif isinstance(child, nn.RMSNorm):
+            setattr(module, name, InferenceRMSNorm(child))
         elif isinstance(child, RotaryEmbedding):
             setattr(module, name, ComplexRotation(child))
         else:

@@ -25,7 +25,7 @@ TOKENS_AT_ONCE = 16384
 Draw = Callable[[MotionMixture], torch.Tensor]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def sampling_steps(
     begin: Callable[[Float64[Tensor, "p 4"], Float64[Tensor, "b n 2"], Draw], Iterator[Tensor]],
     pokes: Float64[Tensor, "p 4"],

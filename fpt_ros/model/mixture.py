@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from einops import einsum, rearrange
+from einops import einsum
 from torch import Tensor
 
 from fpt_ros.model.log_density import FEW_RINGS, MANY_RINGS, LogDensity, expected_log_ratio
@@ -276,13 +276,13 @@ def mixture_from_head(
     """The head's K * 6 outputs as a mixture: K logits, K x 2 means, K x 3 Cholesky entries."""
     raw = raw.double()
     logits, locs, entries = raw.split([components, 2 * components, 3 * components], -1)
-    first, below, second = rearrange(entries, "... (k e) -> e ... k", e=3)
-    first, second = (_squareplus(diagonal) + 1e-4 for diagonal in (first, second))
-    rows = [torch.stack([first, torch.zeros_like(first)], -1), torch.stack([below, second], -1)]
+    first, below, second = entries.unflatten(-1, (components, 3)).unbind(-1)
+    first, second = (_squareplus(torch.stack([first, second])) + 1e-4).unbind(0)
+    tril = torch.stack([first, torch.zeros_like(first), below, second], -1)
     return MotionMixture(
         logits.log_softmax(-1),
-        rearrange(locs, "... (k d) -> ... k d", d=2) / flow_scale,
-        torch.stack(rows, -2) / flow_scale,
+        locs.unflatten(-1, (components, 2)) / flow_scale,
+        tril.unflatten(-1, (2, 2)) / flow_scale,
     )
 
 

@@ -126,6 +126,8 @@ class Prefill:
 
 
 def _first(tokens: KeysValues, count: int) -> KeysValues:
+    if tokens.keys.shape[2] == count:
+        return tokens
     return KeysValues(tokens.keys[:, :, :count], tokens.values[:, :, :count])
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class TokenEmbedding(nn.Module):
         displacement; sines before cosines, x before y."""
         squashed = ((flow.float() * 0.5).tanh() + 1) / 2
         angles = squashed[..., None] * self.coeffs
-        harmonics = rearrange(torch.cat([angles.sin(), angles.cos()], -1), "b p d f -> b p (d f)")
+        harmonics = torch.cat([angles.sin(), angles.cos()], -1).flatten(2)
         return harmonics.to(self.query_token.dtype)
 
     def asked(self, rows: int, queries: int) -> Float[Tensor, "b q w2"]:
@@ -80,7 +79,6 @@ def sample_features(
 
     `b` may be a multiple of the number of images: consecutive rows then share an image.
     """
-    images = len(features)
-    grid = rearrange(pos.float() * 2 - 1, "(i m) l xy -> i m l xy", i=images)
+    grid = (pos.float() * 2 - 1).unflatten(0, (len(features), -1))
     sampled = F.grid_sample(features, grid, padding_mode="border", align_corners=True)
-    return rearrange(sampled, "i d m l -> (i m) l d")
+    return sampled.permute(0, 2, 3, 1).flatten(0, 1)

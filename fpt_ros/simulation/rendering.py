@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
@@ -23,6 +25,15 @@ GEOMETRY_FLAGS = {
 }
 
 
+def _gl_context(width: int, height: int) -> Any:
+    """As MUJOCO_GL has it now; MuJoCo itself reads it when it is first imported, which may have been
+    before `fpt_ros.simulation` set it."""
+    library = os.environ.get("MUJOCO_GL", "").lower()
+    if library in ("osmesa", "egl"):
+        return importlib.import_module(f"mujoco.{library}").GLContext(width, height)
+    return mujoco.GLContext(width, height)
+
+
 class Renderer:
     """Renders one model at one size. Use as a context manager: it holds an OpenGL context.
 
@@ -36,7 +47,7 @@ class Renderer:
         self.model, self.width, self.height = model, width, height
         self._set_fast(model, width, height)
         model.vis.quality.shadowsize = shadow_map
-        self._gl = mujoco.GLContext(width, height)
+        self._gl = _gl_context(width, height)
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)

@@ -42,7 +42,7 @@ def test_stretch_scales_each_axis_by_its_own_side(model, image):
     mixture = predictor.predict(context, POKES, POINTS)
     sides = torch.tensor([640.0, 480.0], dtype=torch.float64)
     with torch.no_grad():
-        units = predictor.model.predict_parallel(
+        units = model.predict_parallel(
             torch.from_numpy((POKES[None, :, :2] + 0.5) / sides.numpy()).float(),
             torch.from_numpy(POKES[None, :, 2:] / sides.numpy()).float(),
             torch.from_numpy((POINTS[None] + 0.5) / sides.numpy()).float(),

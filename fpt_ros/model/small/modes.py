@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from fpt_ros.model.small.linear_system import solve_positive_definite
@@ -119,9 +118,9 @@ class MotionModes(nn.Module):
         factor = self._affine_factor(at_query)
         query_modes = torch.cat([factor[..., :2, :], self._other_fields(at_query)], -1)
         poke_modes = self._fields_at(offset, factor[:, :, None], at_poke[:, None])
-        rows = rearrange(poke_modes, "b q p xy k -> b q (p xy) k")
-        weighted = rearrange(poke_modes * counts[..., None, None], "b q p xy k -> b q k (p xy)")
-        flow = rearrange(poke_flow.float(), "b p xy -> b 1 (p xy) 1")
+        rows = poke_modes.flatten(2, 3)
+        weighted = (poke_modes * counts[..., None, None]).flatten(2, 3).mT
+        flow = poke_flow.float().flatten(1)[:, None, :, None]
         system = weighted @ rows + (2 * self.log_noise.float()).exp() * self.identity.float()
         factors = solve_positive_definite(system, weighted @ flow)
         return (query_modes @ factors)[..., 0]
