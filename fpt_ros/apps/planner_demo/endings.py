@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ def ending(task: PushTask, poke: Float[np.ndarray, " 4"], outcome: Outcome, stay
 
 def tilt(outcome: Outcome, body: int) -> float:
     """By how much a loose body's upright axis has turned, radians; 0 for parts of mechanisms."""
-    model = outcome.world.model
-    joint = model.body_jntadr[body]
-    if joint < 0 or model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+    if outcome.world.model.body_dofnum[body] != 6:  # only a free joint has six
         return 0.0
     start, end = outcome.start.rotations[body], outcome.end.rotations[body]
     upright = (end @ start.T)[2, 2]
