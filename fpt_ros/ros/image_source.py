@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
+from fpt_ros.ros.cameras import image_topics
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,16 +70,7 @@ def lost_images(stamps: Sequence[float]) -> str:
 
 def _instead(node: Node, topic: str) -> str:
     """The image topics that there are."""
-    others = [
-        name
-        for name, types in node.get_topic_names_and_types()
-        if name != topic
-        and {IMAGE, COMPRESSED} & set(types)
-        and any(
-            (other.node_namespace, other.node_name) != (node.get_namespace(), node.get_name())
-            for other in node.get_publishers_info_by_topic(name)
-        )
-    ]
+    others = {*image_topics(node, "raw"), *image_topics(node, "compressed")} - {topic}
     return f"; image topics are {', '.join(sorted(others))}: remap image" if others else ""
 
 

@@ -14,6 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from fpt_ros.ros.executor import TwoThreadExecutor
 from fpt_ros.ros.node import FptNode
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 5.0  # seconds for what runs to end, such as the loading of a model or a prediction
 
 
@@ -25,7 +26,7 @@ def main(args: list[str] | None = None) -> None:
         signals.append(number)
         ended.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, on_signal)
     # Read when torch is loaded. By default its threads spin long while they wait for each other,
     # which on a robot whose cores are busy multiplies the time of a prediction.
@@ -52,6 +53,8 @@ def main(args: list[str] | None = None) -> None:
     thread = threading.Thread(target=spin, name="fpt_executor", daemon=True)
     thread.start()
     ended.wait()
+    for number in SIGNALS:  # they come twice where launch and the terminal send them
+        signal.signal(number, signal.SIG_IGN)
     executor.wake()
     thread.join(PATIENCE)
     if thread.is_alive() or not node.close(PATIENCE):

@@ -233,9 +233,10 @@ def test_a_node_that_died_comes_back_if_asked_for(tiny_checkpoint: Path, tmp_pat
 
 
 def test_two_cameras_run_side_by_side(tiny_checkpoint: Path, tmp_path: Path):
+    node = {"checkpoint": tiny_checkpoint, "image": "image"}
     with (
-        launched(tmp_path / "left.log", namespace="left", checkpoint=tiny_checkpoint),
-        launched(tmp_path / "right.log", namespace="right", checkpoint=tiny_checkpoint),
+        launched(tmp_path / "left.log", namespace="left", **node),
+        launched(tmp_path / "right.log", namespace="right", **node),
         planner_in("left") as left,
         planner_in("right") as right,
     ):

@@ -186,5 +186,8 @@ def test_signal_while_loading_ends_the_node_quietly(tmp_path, tiny_checkpoint):
     end = time.monotonic() + 60
     while "loading checkpoint" not in node.log and time.monotonic() < end:
         time.sleep(0.01)
+    for _ in range(20):  # of launch, of the terminal, of an impatient user
+        node.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     assert node.stop(signal.SIGTERM) == 0
     assert "Traceback" not in node.log, node.log
