@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What gets built and installed: the ROS package by CMake, the library by pip."""
 
 from __future__ import annotations
