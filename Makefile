@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make test, make demo: both set up .venv/ and install/ first, once. make help lists the rest.
 # FPT_ROS_DISTRO=kilted uses .venv-kilted/ and install-kilted/. PYTHON: 3.10 to 3.14.
 # (Not ROS_DISTRO, which a shell has where another ROS is installed.)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry points for `torch.hub.load`: the model, and the predictor in pixels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Installs the library without ROS (pip install .). The ROS package is built by CMakeLists.txt."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictions on a CUDA device, beside a plain forward pass in bfloat16 and compiled.
 
     python benchmarks/gpu.py [--seconds 5]

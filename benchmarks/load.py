@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node under load: a camera, pokes, and planners that ask without pause, for minutes.
 
     python benchmarks/load.py [--minutes 10] [--planners 4] [--size 1280x720] [--plot load.png]

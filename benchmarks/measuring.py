@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times of several ways of doing a thing, and the memory it takes."""
 
 from __future__ import annotations

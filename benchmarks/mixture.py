@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many mixtures a second and core are evaluated against a goal, and compared.
 
     python benchmarks/mixture.py

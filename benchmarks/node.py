@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's own share of the time from an image to `motion`, beyond inference.
 
     python benchmarks/node.py [--checkpoint embedded] [--images 60] [--size 640x480]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain forward pass: the same network and weights, but nothing is kept and nothing packed.
 
 This is what the benchmark's ratios are against. Every call runs the encoder, each layer's keys and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a plan takes, what it asks, and what comes of it, on simulated scenes, in process.
 
     python benchmarks/planning.py --scenes 40

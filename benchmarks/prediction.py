@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What keeping, sharing and packing gains over the plain forward pass of the same network.
 
     python benchmarks/prediction.py [--rows query candidates] [--dtype bfloat16] [--compile]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What bfloat16 saves in a training step: the small recipe on random pictures, from random weights.
 
     python benchmarks/training.py [--seconds 60] [--threads 2] [--device cuda]

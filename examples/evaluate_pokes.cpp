@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2026 fpt_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 // Where to push so that a point of the image moves as wanted? Asks ~/evaluate_pokes about places
 // in a ring around the point, each pushed the wanted way, and prints the best.
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a camera image and pokes tell of every point's motion.
 
 `from fpt_ros import Predictor` is all that a user of the library needs. PyTorch is imported only

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the commands refuse what they are given: status 2 and one line for wrong arguments."""
 
 from __future__ import annotations

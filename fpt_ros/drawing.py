@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of motion: pokes, mixtures of Gaussians and dense flow over an image. No ROS, no torch.
 
 Colour means direction everywhere, as on the colour wheel that dense flow carries in its corner.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an image message holds: which encodings and formats are pictures, and how they are read.
 
 The one table of the node and of the data tools. Encodings are those of

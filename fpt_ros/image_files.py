@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the bytes of a jpeg or png file say about it, read before anything is decoded.
 
 OpenCV decides by its version whether half a picture is one (4.6 fills the rest with grey), and

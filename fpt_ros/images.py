@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images as sensor_msgs/Image and CompressedImage hold them, to RGB arrays.
 
 Any object with the fields of such a message will do, from ROS or from a bag: no ROS is needed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts the node fpt, and rviz with it if asked: ros2 launch fpt_ros fpt.launch.py --show-args
 
 An argument that is given wins over the parameters file and over SetParameter; one that is not

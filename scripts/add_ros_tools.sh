@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Adds to the environment of `make` what ROS has and its Python wheels lack, from the sources:
 # launch and the ros2 command, and with the argument rclcpp also rclcpp, for the C++ example.
 set -euo pipefail

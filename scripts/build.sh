@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds the package with colcon into $1 (install/ or install-kilted/), as a robot's workspace
 # does. Symbolic links: edited Python files need no new build, new files do.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Puts a bash or zsh shell into the environment that `make` has set up:
 #   . scripts/env.sh                           Jazzy
 #   FPT_ROS_DISTRO=kilted . scripts/env.sh     another distribution

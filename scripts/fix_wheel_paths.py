@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the CMake files of the ROS wheels in this Python's environment usable.
 
 They carry the paths that Python's and NumPy's headers, and Fast DDS's own copy of tinyxml2, had

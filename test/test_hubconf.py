@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`torch.hub.load` of this repository."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images of every encoding to RGB, against arrays made without the converter."""
 
 from __future__ import annotations

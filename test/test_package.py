@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What gets built and installed: the ROS package by CMake, the library by pip."""
 
 from __future__ import annotations
@@ -58,6 +59,21 @@ def test_interface_is_generated_and_every_field_explained(path: Path):
     fields = [line for line in path.read_text().splitlines() if re.match(r"[a-z]", line)]
     assert fields
     assert [line for line in fields if not re.search(r"# \S", line)] == []
+
+
+LICENSED = re.compile(
+    r"\.(py|sh|msg|srv|action|cpp|yaml|yml|toml)$|/(CMakeLists\.txt|Makefile|MANIFEST\.in|nodes/\w+)$"
+)
+
+
+def test_every_source_file_names_its_licence():
+    folders = "action benchmarks config examples fpt_ros launch msg scripts srv test .github .ci"
+    paths = [path for folder in folders.split() for path in (ROOT / folder).rglob("*")]
+    paths += [path for path in ROOT.iterdir() if path.is_file()]
+    files = [path for path in paths if LICENSED.search(str(path)) and "fixtures" not in path.parts]
+    assert len(files) > 300
+    line = "SPDX-License-Identifier: Apache-2.0"
+    assert [path for path in files if line not in path.read_text()[:400]] == []
 
 
 def declared(*tags: str) -> set[str]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ROS 2 bags, written and read with `rosbags`: no rosbag2 is needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shows the node at work: plays a recording, or a picture of your own, into it and asks what moves.
 
     make demo

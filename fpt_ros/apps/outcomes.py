@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A table of what is predicted to move where, and how surely."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small planner's side of the node's topics: shows it images, sends pokes, takes the answers."""
 
 from __future__ import annotations

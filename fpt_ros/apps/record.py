@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the recording that the demo plays: a simulated robot's camera as a ROS 2 bag.
 
     python -m fpt_ros.apps.record recordings/drawer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo shows: frames of a camera, and the pushes that a planner asks about on the way."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """For planners: asks the node `fpt` and gives NumPy arrays, in pixels of the camera's image."""
 
 from fpt_ros.client.motion_client import MotionClient

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A private node, and the thread that sends its requests and receives the answers."""
 
 from __future__ import annotations

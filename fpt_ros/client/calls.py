@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests on their way: to a service, or as a goal to an action."""
 
 from __future__ import annotations

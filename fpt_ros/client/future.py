@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An answer to come, for threads and for coroutines."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The client of the node for planners: blocking and asynchronous, from any thread or callback."""
 
 from __future__ import annotations

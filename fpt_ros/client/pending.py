@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A question whose answer has not come yet."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A planner's arguments, checked, as the requests that the node reads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the node answers, as NumPy arrays, or as the error that it names."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which nodes offer a service and know this client, so that their answers arrive."""
 
 from __future__ import annotations

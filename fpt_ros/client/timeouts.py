@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why an answer did not come in time, as far as that can be known."""
 
 from __future__ import annotations

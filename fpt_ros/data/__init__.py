@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training data from videos and ROS 2 bags: `fpt-data shard`, `track`, `inspect`, `measure`.
 
 Data format

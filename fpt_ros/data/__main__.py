@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data`: training data from videos and ROS 2 bags. `fpt-data --help`."""
 
 from __future__ import annotations

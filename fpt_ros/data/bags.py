@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image topics of ROS 2 bags (mcap and sqlite3), read with `rosbags`: no ROS is needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One clip: frames, tracks and visibility, to the files of a WebDataset sample and back."""
 
 from __future__ import annotations

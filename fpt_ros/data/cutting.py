@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a source's frame times to clips, and from its frames to squares."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames of a video stream in the order in which they are shown, and which of them can be trusted.
 
 Nothing is concluded from a container's index or from time stamps: edit lists, recordings joined

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data inspect`: what is in shards, for human eyes."""
 
 from __future__ import annotations

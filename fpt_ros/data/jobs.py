@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many independent jobs, one after another, in several processes, or on several machines."""
 
 from __future__ import annotations

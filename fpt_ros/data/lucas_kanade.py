@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A point tracker that needs no download: pyramidal Lucas-Kanade (OpenCV) from frame to frame.
 
 A point is followed forward and backward in time from the frame in which it is given. It is lost

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data measure`: how good a tracker is on simulated clips, whose tracks are known exactly."""
 
 from __future__ import annotations

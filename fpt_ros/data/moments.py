@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What training and evaluation ask about: a frame of a clip, and where its points go from there."""
 
 from __future__ import annotations

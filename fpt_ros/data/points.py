@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Points of a moment: which of them move, and how densely they stand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which points of a clip are tracked."""
 
 from __future__ import annotations

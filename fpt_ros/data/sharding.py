@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data shard`: videos and bags to shards of clips.
 
 Which clip goes into which shard follows from the sources alone, so a shard that is missing can be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tar shards: written whole or not at all, read one sample at a time; a folder's settings."""
 
 from __future__ import annotations

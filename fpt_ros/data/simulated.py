@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clips of simulated scenes at a video's frame rate, whose every point's track is known exactly."""
 
 from __future__ import annotations

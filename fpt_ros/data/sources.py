@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where clips come from: video files and image topics of bags, found in files and folders."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What training will find in clips: motion, visibility, and which of them it cannot use."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The point trackers by name: one that is built in, one that torch hub downloads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data track`: shards of clips to shards of clips with tracks, one for one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's work without ROS: questions about kept images in, motions out, in steps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why a question is not answered: the codes of msg/ErrorCode.msg, which says what each means."""
 
 from __future__ import annotations

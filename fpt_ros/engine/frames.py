@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images kept by their stamp, with what has been computed from them."""
 
 from __future__ import annotations

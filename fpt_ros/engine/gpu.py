@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A GPU that is in the machine and not used: why, and what cures it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The predictor of a node: loaded and warm, and its memory given back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is predicted of some points of an image, as arrays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a caller may ask: a request's fields as arrays, or the error that refuses them.
 
 Pokes are any objects with the fields of msg/Poke, candidates any with those of msg/PokeArray.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters: one frozen dataclass holds names, defaults, ranges and descriptions."""
 
 from __future__ import annotations

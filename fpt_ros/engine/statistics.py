@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What happened since the node was activated: counts, rates, durations, the last fault."""
 
 from __future__ import annotations

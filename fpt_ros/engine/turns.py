@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one thread that computes: a step of each job in turn."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How good a checkpoint is on clips with tracks, beside baselines that see no picture.
 
 Whatever has to be chosen is chosen on other clips, see --choose-on; the motion threshold comes with

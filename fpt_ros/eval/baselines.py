@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictions that need no picture, which a model has to beat; and distributions round them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Questions with known answers: poke a moving point of a frame, where do the other points go?"""
 
 from __future__ import annotations

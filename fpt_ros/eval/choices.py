@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What has to be chosen before judging, and never on what is judged."""
 
 from __future__ import annotations

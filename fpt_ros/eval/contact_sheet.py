@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of how a model does: poke, truth, prediction and moving part side by side."""
 
 from __future__ import annotations

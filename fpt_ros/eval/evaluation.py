@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All figures of one set."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What predictions are judged by. NumPy only; lengths in image sides.
 
 A mean is taken over the points of each case first, then over the cases that have any.

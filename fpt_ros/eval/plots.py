@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures as pictures: a line or a bar for each set, or a panel for each."""
 
 from __future__ import annotations

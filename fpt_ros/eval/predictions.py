@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model says of each point of many cases."""
 
 from __future__ import annotations

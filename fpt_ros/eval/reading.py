@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sets of cases from shards: the same ones for the same shards, skip, number and seed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures as Markdown. Lengths are in percent of the picture's side."""
 
 from __future__ import annotations

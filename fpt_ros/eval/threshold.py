@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Choose a checkpoint's motion threshold on clips and save the checkpoint with it.
 
     python -m fpt_ros.eval.threshold --choose-on data/sim/val --checkpoint in.safetensors \\

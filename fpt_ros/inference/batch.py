@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several requests in one batch: those that are alike run through the model together."""
 
 from __future__ import annotations

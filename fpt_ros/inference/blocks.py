@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests of any size in blocks of bounded memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests padded to a fixed form, so that one compiled graph serves many of them.
 
 Compilers take sizes of 0 and 1 for constants, and each size that they have not seen costs a CUDA

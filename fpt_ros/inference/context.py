@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is computed once for an image and kept for any number of predictions on it."""
 
 from __future__ import annotations

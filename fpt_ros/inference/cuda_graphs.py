@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictions as CUDA graphs: a GPU runs them without waiting for Python to launch each operation.
 
 A graph has fixed sizes and fixed places of its inputs and outputs. So there is one for each bucket

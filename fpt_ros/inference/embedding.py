@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From pictures to what is computed once for each."""
 
 from __future__ import annotations

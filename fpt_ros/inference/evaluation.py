@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each of many candidates, sets of pokes, would do to points that have goals."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What callers give: pokes and points in pixels, arrays or tensors, checked and told apart."""
 
 from __future__ import annotations

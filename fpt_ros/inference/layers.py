@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The transformer's layers as a CPU runs them fastest: the same function in fewer operations.
 
 What few tokens cost is operations, what many cost is passes over memory. So constants are folded

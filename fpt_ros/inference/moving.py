@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When a point counts as moving, in training, evaluation and segmentation alike."""
 
 MOVING = 0.005

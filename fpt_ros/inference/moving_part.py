@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What moves along with a poke: the points whose distribution the poke changes (paper, section on
 moving part segmentation), if they are likely to move."""
 

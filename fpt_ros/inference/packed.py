@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers for inference on a CPU, whose weight lies in oneDNN's own layout, and nowhere else.
 
 Two to three times as fast as PyTorch's plain products where those go to MKL on a CPU of another

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model that answers: a predictor's own, for inference alone, on CPUs with packed weights.
 
 Its own, so that whoever trains or writes to a model never changes the answers of a predictor made

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model in pixels: an image's context once, then any number of pokes and points on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Work on tensors in fixed places, recorded as CUDA graphs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Joint futures of many points: each is drawn given the points before it, one point a step."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One turn of sampling in fixed places: the poke of the last turn is added, one query asked."""
 
 from __future__ import annotations

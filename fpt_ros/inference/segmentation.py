@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The moving part at every pixel: asked on a grid of points, interpolated between them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long computations in steps, so that a caller may do other things between them, or stop.
 
 They are generators: a step is about one call of the model, and the result is what they return.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many threads a request runs on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """To the model's device and back, in one copy each way: each would make the host wait."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixels of an image and the unit square of the model's view, there and back.
 
 Image points are pixels: x right, y down, (0, 0) the centre of the top-left pixel. The model sees

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Flow Poke Transformer: network, mixture and checkpoints. Knows nothing of ROS."""
 
 from fpt_ros.model.build import build_model

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who sees whom: pokes see earlier pokes, queries see pokes and themselves, all see the image."""
 
 from __future__ import annotations

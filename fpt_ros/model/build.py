@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network that a config stands for."""
 
 from fpt_ros.model.config import ModelConfig

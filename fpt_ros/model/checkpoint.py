@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints in and out: the embedded weights, the released ones from the hub, and files.
 
 Nothing in a checkpoint is ever executed: `.pt` files are read with `weights_only`, and every

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What defines a Flow Poke Transformer: the one dataclass saved with every checkpoint."""
 
 from __future__ import annotations

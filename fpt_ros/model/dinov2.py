@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DINOv2's vision transformer (Oquab et al., 2023), as the released model uses it.
 
 Built directly, with the names of the published weights, so that nothing is downloaded only to be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the first stage leaves for the others."""
 
 from __future__ import annotations

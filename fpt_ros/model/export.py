@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model outside of Python: its three stages as graphs of tensors, for ONNX and others.
 
 Each stage takes and gives tensors alone, under the names below. Numbers of rows, pokes and queries

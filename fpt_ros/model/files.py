@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint's bytes: read once, hashed, and from then on nobody else's."""
 
 from __future__ import annotations

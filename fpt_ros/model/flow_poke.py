@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Flow Poke Transformer (Baumann et al., "What If: Understanding Motion Through Sparse
 Interactions", ICCV 2025, arXiv 2510.12777).
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints on the Hugging Face hub: `hub:OWNER/NAME[@REVISION]/FILE`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From images of any size to the feature map of their central square."""
 
 from __future__ import annotations

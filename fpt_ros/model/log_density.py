@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log density of a mixture of bivariate normals, and expectations of it under a mixture.
 
 Mixtures come as their three tensors, see `MotionMixture`.

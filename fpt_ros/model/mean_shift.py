@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mode of a mixture of bivariate normals: climbed to from each mean."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The config as it stands in the metadata of a `.safetensors` checkpoint.
 
 Format 2 holds all that defines the network: the kind of model, and every field of its config.

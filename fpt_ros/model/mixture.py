@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mixtures of bivariate normals over a point's displacement: what the model predicts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integrals over bivariate normals without a closed form: mass in a disc, mean distance, cdf.
 
 Each takes a fixed number of steps and never looks at its values, so that a GPU need not wait.

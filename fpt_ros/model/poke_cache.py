@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pokes as the queries see them: their keys and values in every layer (a causal KV cache)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of the released layout: `.pt` files with a state dict, which name no config."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Joint samples: each sampled flow is a poke for the next query (section 3 of the paper)."""
 
 from __future__ import annotations

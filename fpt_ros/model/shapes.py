@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shapes that would broadcast to a wrong answer are refused instead, by the argument's name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From pokes and query points to the transformer's tokens."""
 
 from __future__ import annotations

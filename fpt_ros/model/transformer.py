@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The transformer over pokes and query points, conditioned on an image (paper, section 3.2)."""
 
 from __future__ import annotations

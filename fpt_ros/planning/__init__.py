@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds pokes that move points to their goals and leave others alone, by asking what if.
 
 It needs no ROS and no model, only a function that evaluates pokes: `Predictor.evaluate` with an

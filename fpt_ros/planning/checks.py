@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arguments of the planner as arrays, or a ValueError that names what is wrong."""
 
 from __future__ import annotations

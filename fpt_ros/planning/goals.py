@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a planner of pokes is asked for: points with goals and others that must stay."""
 
 from __future__ import annotations

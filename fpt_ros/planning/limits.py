@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which pokes a planner may choose."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which allowed places would move, and how, if the goals were reached: where to look for pokes.
 
 A model takes a poke for a fact, even one on something that is fixed. So it is asked the other way

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where to poke, and how far, so that points reach their goals: `plan_poke`."""
 
 from __future__ import annotations

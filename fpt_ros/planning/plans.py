@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans: pokes, what is expected of them, and whether that is worth trying."""
 
 from __future__ import annotations

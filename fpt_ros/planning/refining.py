@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A last touch for pokes by gradients, where predictions have them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The search for pokes: drawn from the map of what would move, then varied less and less.
 
 An evolution strategy (H.-G. Beyer, H.-P. Schwefel, Natural Computing 1, 2002) whose parents keep

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests to the engine's questions, and its answers to messages, in steps.
 
 All runs in the engine's thread, the reading of large requests included.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which camera is there? Image topics of the ROS graph, for a launch without an image topic."""
 
 from __future__ import annotations

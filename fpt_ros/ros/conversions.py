@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Motion distributions as NumPy arrays and as messages, both ways. Useful to planners as well."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An executor of two threads: one for large messages, one for all that must answer at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why no image comes, or not all of them, as far as graph and stamps tell."""
 
 from __future__ import annotations

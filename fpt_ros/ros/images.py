@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which converter reads raw images: cv_bridge where it works, else rosbags-image.
 
 It is given nothing in which the two differ: padding, byte order and 16-bit samples are dealt with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What rclpy's lifecycle leaves to be done: faults are logged, illegal transitions are answered."""
 
 from __future__ import annotations

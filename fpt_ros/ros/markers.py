@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pokes and motions as markers, in the optical frame of the camera.
 
 Image points lie on the plane DEPTH in front of the camera. With a CameraInfo next to the image they

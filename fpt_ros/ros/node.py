@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node fpt: a lifecycle node that hands images, pokes and requests to an engine.
 
 Callbacks only store or hand over, so the executor's one thread always answers at once.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the node publishes: the motion, and pictures of it for those who listen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters: declared from `fpt_ros.engine.settings`, read as one set of values.
 
 `python3 -m fpt_ros.ros.parameters` prints them as the table of the README.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The process of the node fpt: it runs until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishers and subscriptions whose quality of service a user can override by parameters.
 
 Such as `qos_overrides./camera/image.subscription.reliability: reliable`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests that wait for the engine, each with a future that its caller awaits."""
 
 from __future__ import annotations

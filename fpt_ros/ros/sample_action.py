@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action sample_motion: goals that wait for the engine, report and can be canceled.
 
 Every goal is accepted. One that cannot be served is aborted, since only a result carries an error.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's services: each request waits for the engine without holding up the executor."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The topics of an active node: images, pokes and query points in, predictions out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated robot scenes with exact motion, and clips of them: `fpt-sim`.
 
 Two sources, both in MuJoCo: Meta-World's robot tasks with their scripted experts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write simulated clips: `fpt-sim --help`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robot arms: on the table, or reaching in from beyond the picture."""
 
 from __future__ import annotations

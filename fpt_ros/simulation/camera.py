@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pinhole camera: from points in the world to pixels and back."""
 
 from __future__ import annotations

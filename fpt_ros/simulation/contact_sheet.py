@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contact sheets of simulated clips: a row a clip, arrows from each frame to the next.
 
 `python -m fpt_ros.simulation.contact_sheet sheet.png data/sim/train data/sim/heldout_e`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Things that nobody designed: random solids on a random base, on random joints.
 
 A drawer moves as drawers do. On these only what is seen tells what hangs together and how it is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may happen next in a scene: joints moved to another pose, or pushed with physics."""
 
 from __future__ import annotations

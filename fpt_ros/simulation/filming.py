@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A clip of a scene: a chain of events, each worth keeping, and exact tracks through it."""
 
 from __future__ import annotations

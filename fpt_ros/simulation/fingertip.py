@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fingertip that takes hold of a surface point and draws it to where the camera shall see it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exact flow: visible points fixed to their bodies, moved with them, and projected again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands on a procedural table: mechanisms, and loose things alone or in piles."""
 
 from __future__ import annotations

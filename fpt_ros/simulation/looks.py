@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random colours, textures and light, so that a network cannot rely on any of them."""
 
 from __future__ import annotations

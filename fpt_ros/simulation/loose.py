@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loose things: each builder makes one of a free body and returns half its height, which is how
 high its middle stands above what it stands on."""
 

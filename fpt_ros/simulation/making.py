@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-sim`: shards of simulated clips, in any number of processes, resumable.
 
 A shard is the unit of work. Shard s of a split films scenes 0, 1, 2, ... with random generators

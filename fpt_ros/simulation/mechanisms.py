@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All mechanisms of the procedural tables that training may show."""
 
 from __future__ import annotations

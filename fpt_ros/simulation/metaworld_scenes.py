@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Meta-World's robot tasks as scenes: experts' roll-outs, arm-only moves, moved objects."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Things that open: windows, double doors, cabinets, round lids, boxes with loose lids."""
 
 from __future__ import annotations

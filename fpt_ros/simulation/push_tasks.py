@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tasks for a planner of pokes: move this point so, touch nothing near it, leave the rest alone.
 
 Every task can be solved: its goal is what a simulated finger did to the point by a poke within

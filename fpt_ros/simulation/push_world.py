@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A table-top scene at rest in front of a camera, in which a fingertip can push things."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A short recording of a robot scene from a static camera, with pokes whose outcome is known.
 
 `python -m fpt_ros.simulation.recording out/` writes its frames and a sheet of the pokes.

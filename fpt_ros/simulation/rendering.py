@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Off-screen pictures of a MuJoCo scene: colour, depth, and which body each pixel shows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a procedural scene happens: table, floor, walls, light, and things that never move."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each split of the data set is made of."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A place on a procedural table, and how things are put together there.
 
 A thing's front faces the spot's -y. Sizes are half sizes in metres, as in MuJoCo.

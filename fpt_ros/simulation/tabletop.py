@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Procedural table-top scenes: a random few mechanisms and loose things on a table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random pictures for surfaces: plain, patterned at any scale, printed, or like photographs."""
 
 from __future__ import annotations

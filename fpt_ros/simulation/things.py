@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Furniture and simple mechanisms: drawers, doors, lids, levers, buttons, sliders, chains."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Things that turn about an axis: knobs, dials, taps, wheels, switches, trays, wall levers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mechanisms of the held-out scene type: never in training."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a clip is filmed from: a camera that stands still, or one that moves between frames."""
 
 from __future__ import annotations

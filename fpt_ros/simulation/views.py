@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each frame of a clip shows, and from it every point's exact track and visibility."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``fpt-train``: train a Flow Poke Transformer on shards of tracked clips.
 
 On a CPU with N cores: ``OMP_NUM_THREADS=1 torchrun --nproc-per-node N -m fpt_ros.training …``

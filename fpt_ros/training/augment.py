@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random changes to a moment that leave it true: crops, mirrors, and what cameras do to colours."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The weights to use: an exponential average over the last steps."""
 
 from __future__ import annotations

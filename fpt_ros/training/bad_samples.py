@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples that cannot be used: named, counted, and too many of them are an error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From shards to batches, in worker processes; bad samples are replaced and named."""
 
 from __future__ import annotations

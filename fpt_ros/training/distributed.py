@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several training processes as one: `torchrun` starts them, on one machine or several.
 
 On CPUs, processes of one thread each are several times as fast as one process of many threads.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where every sample of some shards lies, so that any of them can be read at any time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches from the processes that prepare them: enough shared memory, and no wait without an end.
 
 A worker process hands a batch over in /dev/shm. Where that is full, as it soon is with the 64 MB

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where figures go: log.jsonl, TensorBoard, and Weights & Biases where it is wanted."""
 
 from __future__ import annotations

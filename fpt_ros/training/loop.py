@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: steps, and on the way validation, logs and checkpoints."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loss of a step: negative log-likelihood under the query-causal mask, and what the small
 model's encoder is taught by itself: the pair loss and the mode loss."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mode loss: how well do a few pokes tell, through the modes, how the rest of a body moves?"""
 
 from __future__ import annotations

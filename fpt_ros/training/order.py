@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which samples each step takes: an endless stream, shuffled anew in each epoch."""
 
 from __future__ import annotations

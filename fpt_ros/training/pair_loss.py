@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pair loss: do two points of a picture lie on the same rigid body?
 
 It needs no motion and learns within minutes, which is why training starts with it: a model that

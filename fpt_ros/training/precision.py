@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether bfloat16 is faster: on CPUs it can double the speed, or take ten times as long."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The settings of a training, all in one place, and the two recipes that set them."""
 
 from __future__ import annotations

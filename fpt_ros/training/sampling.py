@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is drawn from a clip for training: a moment of it, pokes, queries and pairs of points."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training starts from: a checkpoint, or a pretrained encoder, or nothing."""
 
 from __future__ import annotations

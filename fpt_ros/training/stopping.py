@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ending a training early and cleanly: on a signal, or when its time is up."""
 
 from __future__ import annotations

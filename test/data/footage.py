@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tiny videos whose motion is known, and the command under test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clips from the image topics of bags: both kinds of storage, both kinds of message."""
 
 import subprocess

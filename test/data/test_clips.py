@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sample's files: quality, the number of frames, and errors that name what is wrong."""
 
 import io

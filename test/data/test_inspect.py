@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data inspect`: statistics that can be counted by hand, and its pictures."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The built-in tracker against exact tracks of simulated clips."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Videos as they come: each clip's frames are ffmpeg's own, in its order, and whole."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data shard`: which clips come out, whoever makes them and however often it is stopped."""
 
 import os

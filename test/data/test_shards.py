@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shards as they come: foreign files, damage, other names. Grouped as WebDataset does."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-data track`: where points go, and the same shards whoever makes them."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Questions about kept images: right answers, in steps, and an error for each that cannot be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which images are kept: the newest, those asked about, those held."""
 
 from __future__ import annotations

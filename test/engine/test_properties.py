@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever is asked or set: an answer of the right form, or an error that says what is allowed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts since an activation, and a fault that lasts until something succeeds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose turn it is: a step of each job after the other, and what ends them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A toy world for tests: coloured squares on a grey table, of which one slides at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The weights in the package, on held-out scenes simulated here and now.
 
 The full figures come from ``fpt-eval``; this asks the same questions of fewer clips.

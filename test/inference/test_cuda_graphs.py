@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests in fixed places are answered as plain ones; what a GPU would have to do is counted."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many candidates against goals, in steps of bounded memory that wait for nothing."""
 
 import numpy as np

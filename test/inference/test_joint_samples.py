@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Joint samples: repeatable, each in an order of its own, of bounded memory."""
 
 import numpy as np

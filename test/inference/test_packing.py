@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packed layers give what plain ones give; a predictor owns the weights that it answers with."""
 
 import copy

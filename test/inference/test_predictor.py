@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The predictor in pixels against the model in its own units."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The moving part of any picture, from a bounded number of points."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixels and the model's square: the map, its inverse on flows, and the picture itself."""
 
 import numpy as np

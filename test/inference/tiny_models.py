@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tiny models with random weights, and what they are asked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints in every form, and what becomes of bad ones."""
 
 import dataclasses

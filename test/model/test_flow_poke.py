@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network's properties: who sees whom, what is kept, types and shapes."""
 
 import copy

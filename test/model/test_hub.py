@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sources `hub:...`: how they are read, the local cache, and what a hub that fails becomes."""
 
 from __future__ import annotations

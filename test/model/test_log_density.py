@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entropy and divergence against dense integration, closed forms and samples."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mode of a mixture against a search on a grid."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a checkpoint's metadata say: all that defines the model, and which format they are in."""
 
 from __future__ import annotations

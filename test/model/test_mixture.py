@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each operation of the mixture against an independent source: SciPy, quadrature, samples."""
 
 import copy

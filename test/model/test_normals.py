@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integrals over one normal against SciPy, over all ratios of lengths."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network gives the published implementation's numbers (see fixtures/parity/README.md)."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three stages as graphs: one for all sizes, without breaks, and outside of Python."""
 
 import onnxruntime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A request asks the device for nothing before its answer: the host never waits in between."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A world whose answers are known: a bar that turns a little about its pivot."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Limits on pokes are kept to, and what is impossible is called infeasible."""
 
 from __future__ import annotations

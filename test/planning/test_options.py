@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several fingers, warm starts, early stops, joint probabilities, gradients."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planned pokes: the known optimum of a simple world, and the embedded weights."""
 
 from __future__ import annotations

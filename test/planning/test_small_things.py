@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bar 20 pixels wide on a picture of 600 x 600: it is found whatever the seed and the reach."""
 
 from __future__ import annotations

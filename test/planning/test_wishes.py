@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What makes one poke better than another: tolerances, weights, risk, and the caller's cost."""
 
 from __future__ import annotations

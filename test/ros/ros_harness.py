@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real node process, and a planner that talks to it over DDS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding the one camera in a ROS graph that has real publishers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MotionClient's answers are the library's; bad questions are refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MotionClient asked inside callbacks, coroutines and many threads at once."""
 
 from __future__ import annotations

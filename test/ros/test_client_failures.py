@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MotionClient when things go wrong: nobody there, no time, cancellation, restart, shutdown."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A node that takes compressed images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Motions to messages and back, through the bytes that DDS would send."""
 
 from __future__ import annotations

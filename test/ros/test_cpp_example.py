@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The example in C++ asks a running node and prints what the library says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """evaluate_pokes on a running node: what single predictions say, and errors for bad requests."""
 
 from __future__ import annotations

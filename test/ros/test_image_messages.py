@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which converter reads ROS's own image messages: chosen once, after it was tried."""
 
 from __future__ import annotations

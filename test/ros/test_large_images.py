@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Raw camera images arrive, though they are larger than the middleware's usual shared memory."""
 
 from __future__ import annotations

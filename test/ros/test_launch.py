@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch file, run as a person runs it. ros2 and launch_ros come with an installed ROS only."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The life of the node process: transitions, failures, cycles and how it ends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Markers lie where a camera of this CameraInfo sees the pixels."""
 
 from __future__ import annotations

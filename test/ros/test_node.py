@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node in this process, without a planner: what it says of itself."""
 
 from __future__ import annotations

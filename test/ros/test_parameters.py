@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters of a running node: described, checked, and effective at once or refused."""
 
 from __future__ import annotations

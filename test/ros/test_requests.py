@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """predict_motion on a running node: right answers, and an error for each kind of bad request."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """While a long prediction runs: parameters, lifecycle and other requests are answered."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action sample_motion on a running node: results, feedback, cancel, errors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """segment_motion on a running node: the library's answer at the image's size, or an error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images and pokes in, motion and pictures out, on a running node."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A client that vanishes costs no more than the step in flight, and nobody else anything."""
 
 from __future__ import annotations

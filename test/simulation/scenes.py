@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small scene whose motion is known: stacked and neighbouring boxes, and a drawer."""
 
 import mujoco

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The camera against points worked out by hand and against MuJoCo's own rays."""
 
 import mujoco

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may happen between frames: physically sound, and worth showing."""
 
 import mujoco

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fingertip moves what can move as told, and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flow is exact: checked by rendering again after the move, and by MuJoCo's own kinematics."""
 
 import mujoco

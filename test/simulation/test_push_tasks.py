@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tasks for the planner: solvable by an allowed poke, the same for the same seed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's recording: a scene that moves, and pokes whose true outcome is right."""
 
 import numpy as np

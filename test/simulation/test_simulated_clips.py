@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The written clips: what is in them, that they repeat byte by byte, and what is kept apart."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every mechanism of the procedural tables really moves, and only as its joints allow."""
 
 import mujoco

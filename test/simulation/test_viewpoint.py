@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cameras that move: by how much, how, and never into things."""
 
 import mujoco

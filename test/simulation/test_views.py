@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tracks and visibility by a second method: rays cast by MuJoCo, and the pictures themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`fpt-train` as it is used: in processes of its own, on files."""
 
 from __future__ import annotations

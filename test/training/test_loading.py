@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Waits for batches: none without an end, and none where shared memory is too small for them."""
 
 from __future__ import annotations

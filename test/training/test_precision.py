@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training is in bfloat16 where that is faster, and says nearly the same there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real training, small: on the toy world, with the real model."""
 
 from __future__ import annotations

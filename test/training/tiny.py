@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training small enough for tests: the small recipe on the toy world."""
 
 from __future__ import annotations

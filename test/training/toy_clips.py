@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A toy world for tests: coloured squares that slide over a grey table, as clips in shards."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The planner at work on a simulated robot: `make planner-demo`."""

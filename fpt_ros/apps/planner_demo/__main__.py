@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shows the planner at work, closed loop, on a simulated robot: `make planner-demo`.
 
 In scenes that no network of ours was trained on, one point is to be moved, but neither it nor

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulated robot's camera, which shows its pictures to the node over ROS."""
 
 from __future__ import annotations

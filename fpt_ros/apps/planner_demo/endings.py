@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a push ended, and if it failed, by what: seen in the simulation, not by the network."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trial as a film: the task, the plan and what is expected of it, the push, and the verdict."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What came of all trials, in a table."""
 
 from __future__ import annotations

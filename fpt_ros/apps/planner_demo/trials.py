@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pokes for one task by the planner and by two simpler ways, and what each really does."""
 
 from __future__ import annotations

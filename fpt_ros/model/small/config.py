@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What defines our small model: saved with its checkpoints, so that code may change."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small encoder: an EfficientNet-Lite0 trunk whose stages are joined into one map at stride 8.
 
 The trunk is that of EfficientNet (arXiv 1905.11946) in its "Lite0" variant: inverted bottlenecks

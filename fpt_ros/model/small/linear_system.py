@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many small linear systems at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the points of one body move together, and what pokes let one expect of the others.
 
 To the first order, a rigid thing's picture moves affinely; a drawer or a door in one way of its

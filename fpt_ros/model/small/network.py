@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small model: a Flow Poke Transformer whose queries are told a first guess of their motion."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small encoder against the architecture package that its pretrained weights come from."""
 
 from __future__ import annotations

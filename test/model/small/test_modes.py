@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guess from the modes: Gaussian conditioning, and what it means for things that turn."""
 
 from __future__ import annotations
