@@ -27,8 +27,8 @@ GEOMETRY_FLAGS = {
 
 
 def _gl_context(width: int, height: int) -> Any:
-    """As MUJOCO_GL has it now; MuJoCo itself reads it when it is first imported, which may have been
-    before `fpt_ros.simulation` set it."""
+    """As MUJOCO_GL has it now; MuJoCo itself reads it when it is first imported, perhaps before
+    `fpt_ros.simulation` has set it."""
     library = os.environ.get("MUJOCO_GL", "").lower()
     if library in ("osmesa", "egl"):
         return importlib.import_module(f"mujoco.{library}").GLContext(width, height)
