@@ -15,7 +15,7 @@ from fpt_ros.model.mixture import join_mixtures
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from jaxtyping import Float64
+    from jaxtyping import Float64, Int64
     from torch import Tensor
 
     from fpt_ros.inference.context import ImageContext
@@ -59,27 +59,32 @@ def predict_blocks(
     pokes: Float64[Tensor, "b p 4"],
     points: Float64[Tensor, "#b n 2"],
     camera_moving: bool,
+    lengths: Int64[Tensor, "b 1"] | None = None,
 ) -> Iterator[Block]:
     """Mixtures in pixels of all points given each row's pokes, block by block.
 
     Inputs are in the model's units; all lies on its device. Pokes are embedded once for all points.
+
+    Args:
+        lengths: how many of its pokes each row has, the others are padding; None: all.
     """
     pos, flow = pokes.float().split(2, -1)
     query_pos = points.float().expand(len(pokes), -1, -1)
     times = GPU_TIMES if pos.is_cuda else 1
     for rows, part in blocks(len(pokes), pokes.shape[1], points.shape[1], times):
         queries, some = query_pos[rows, part], pos[rows]
+        seen = None if lengths is None else lengths[rows]
         with threads_for(model.config, len(some) * (some.shape[1] + queries.shape[1])):
             if isinstance(model, CudaGraphs):
                 mixture = model.predict_parallel(
-                    some, flow[rows], queries, not camera_moving, context.embedded
+                    some, flow[rows], queries, not camera_moving, context.embedded, seen
                 )
             elif part.start == 0:
                 cache, mixture = model.poke_and_query(
-                    some, flow[rows], queries, not camera_moving, context.embedded
+                    some, flow[rows], queries, not camera_moving, context.embedded, lengths=seen
                 )
             else:
-                mixture = model.query(queries, cache, context.embedded)
+                mixture = model.query(queries, cache.upto(seen), context.embedded)
         yield rows, part, mixture.scaled(context.unit)
 
 

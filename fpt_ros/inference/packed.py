@@ -35,7 +35,14 @@ _FEW_ROWS, _SMALL = 16, 2**20
 longer to prepare itself than to multiply."""
 
 
-class PackedLinear(nn.Module):
+class Packed(nn.Module):
+    """A layer whose weight nobody can write to, so that its copies may be the layer itself."""
+
+    def __deepcopy__(self, memo: dict) -> Packed:
+        return self
+
+
+class PackedLinear(Packed):
     """`nn.Linear` for inference, with a packed weight. Gradients reach its input alone."""
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -74,7 +81,7 @@ class PackedLinear(nn.Module):
         return _ONEDNN._linear_pointwise(x, self.packed, self.bias, "swish", [], "")
 
 
-class PackedConv2d(nn.Module):
+class PackedConv2d(Packed):
     """A convolution of the small encoder for inference, with a packed weight."""
 
     def __init__(self, layer: Conv2d) -> None:

@@ -153,7 +153,7 @@ class Predictor:
     def predict_batch(self, requests: Sequence[MotionRequest]) -> list[MotionMixture]:
         """As `predict`, for several requests, of any sizes and on any images.
 
-        Those on one image with as many pokes and points run through the model together.
+        Those on one image with about as many pokes and points run through the model together.
 
         Raises:
             ValueError: as `predict`; the message names the request.

@@ -160,6 +160,16 @@ def test_answers_are_wholly_old_until_there_is_a_new_predictor(config, write):
     torch.testing.assert_close(after, ask(Predictor(copy.deepcopy(model))), atol=0, rtol=0)
 
 
+def test_a_predictor_of_a_predictors_model_answers_the_same():
+    predictor = Predictor(randomised(CONFIGS[0]))
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    found = [
+        p.predict(p.embed(image), [[20, 20, 9, 4]], [[30, 40]])
+        for p in (predictor, Predictor(predictor.model))
+    ]
+    assert found[0] == found[1]
+
+
 def test_making_a_predictor_leaves_the_model_to_its_trainer():
     model = randomised(CONFIGS[0]).train()
     names = [name for name, _ in model.named_parameters()]

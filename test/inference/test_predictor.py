@@ -162,7 +162,7 @@ def test_pokes_are_embedded_once_for_all_points(predictor, context, monkeypatch)
     for name in ("poke_and_query", "query"):
         whole = getattr(predictor.model, name)
         monkeypatch.setattr(
-            predictor.model, name, lambda *a, n=name, f=whole: calls.append(n) or f(*a)
+            predictor.model, name, lambda *a, n=name, f=whole, **k: calls.append(n) or f(*a, **k)
         )
     predictor.predict(context, POKES, random_points(2500))
     assert calls == ["poke_and_query", "query", "query"]
@@ -172,13 +172,19 @@ def test_requests_that_are_alike_run_together(predictor, context, monkeypatch):
     rows = []
     whole = predictor.model.poke_and_query
 
-    def counted(poke_pos, *arguments):
+    def counted(poke_pos, *arguments, **named):
         rows.append(len(poke_pos))
-        return whole(poke_pos, *arguments)
+        return whole(poke_pos, *arguments, **named)
 
     monkeypatch.setattr(predictor.model, "poke_and_query", counted)
-    predictor.predict_batch([MotionRequest(context, POKES + i, POINTS) for i in range(5)])
-    assert rows == [5]
+    alike = [MotionRequest(context, POKES + i, POINTS) for i in range(5)]
+    shorter = [MotionRequest(context, random_pokes(n, n), random_points(n)) for n in (3, 4, 5, 8)]
+    answers = predictor.predict_batch([*alike, *shorter])
+    assert rows == [5, 2, 2]  # of 3 and 4, and of 5 and 8, padded to the longer ones
+    monkeypatch.undo()
+    for request, answer in zip([*alike, *shorter], answers, strict=True):
+        alone = predictor.predict(context, request.pokes, request.points)
+        torch.testing.assert_close(answer.mean, alone.mean, atol=1e-3, rtol=0)
 
 
 def test_images_embedded_together_are_as_if_alone(predictor, image):
