@@ -65,7 +65,7 @@ class Settings:
     compile: bool = _parameter(
         False,
         RECONFIGURE,
-        "Whether to compile the image encoder: configure takes minutes longer; pays on GPUs and on "
+        "Whether to compile the image encoder, on CUDA the predictions too: configure takes minutes longer; pays on GPUs and on "
         "some CPUs",
     )
     image_transport: str = _parameter(
