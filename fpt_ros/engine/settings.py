@@ -65,8 +65,8 @@ class Settings:
     compile: bool = _parameter(
         False,
         RECONFIGURE,
-        "Whether to compile the image encoder, on CUDA the predictions too: configure takes minutes "
-        "longer; pays on GPUs and on some CPUs",
+        "Whether to compile the image encoder, on CUDA the predictions too: configure takes "
+        "minutes longer; pays on GPUs and on some CPUs",
     )
     image_transport: str = _parameter(
         "raw",
