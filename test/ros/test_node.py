@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_failures_do_not_flood_the_log(start, capfd):
 @pytest.mark.parametrize(
     ("publish", "words"),
     [
-        (None, "nobody publishes /image; image topics are /camera/color: remap image"),
+        (None, "nobody publishes /image; image topics are .*/camera/color.*: remap image"),
         (
             (CompressedImage, 10),
             "sensor_msgs/msg/CompressedImage, must be sensor_msgs/msg/Image: set image_transport "
@@ -147,11 +148,12 @@ def test_why_no_image_comes(start, publish, words):
     if publish:
         camera.create_publisher(publish[0], "image", publish[1])
     end = time.monotonic() + 10
-    while words not in (found := why_no_image(node, subscription)) and time.monotonic() < end:
+    # Topics of nodes of other tests may still be known.
+    while not re.search(words, found := why_no_image(node, subscription)):
+        assert time.monotonic() < end, found
         time.sleep(0.05)
     camera.destroy_node()
     context.try_shutdown()
-    assert words in found
 
 
 def test_stamps_that_skip_are_lost_images():
