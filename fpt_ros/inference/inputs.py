@@ -39,6 +39,8 @@ def checked_pokes(pokes: ArrayLike | Tensor, view: View) -> Float64[Tensor, "p 4
     rows = as_rows(pokes, 4)
     values = rows.detach().numpy()
     check_pokes(values, view.width, view.height)
+    if len(values) < 2:
+        return rows
     first = first_of_equal(values)
     if len(first) > MOST_POKES:
         raise ValueError(f"pokes are {len(first)} different ones: must be at most {MOST_POKES}")

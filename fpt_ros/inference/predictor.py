@@ -204,11 +204,13 @@ class Predictor:
         return_motions: bool = True,
     ) -> Steps[PokeEvaluation]:
         """As `evaluate`, in steps of bounded time and memory."""
-        view, sets = context.view, []
+        view, each = context.view, []
         at = view.to_unit(checked_points(points, view))
         for i, pokes in enumerate(candidates):
             with named(f"candidates[{i}]."):
-                sets.append(pokes_to_unit(checked_pokes(pokes, view), view))
+                each.append(checked_pokes(pokes, view))
+        together = torch.cat(each) if each else torch.zeros(0, 4, dtype=torch.float64)
+        sets = list(pokes_to_unit(together, view).split([len(pokes) for pokes in each]))
 
         def ask(pokes: Tensor, points: Tensor) -> Iterator[Block]:
             return predict_blocks(self._asked, context, pokes, points[None], camera_moving)

@@ -24,7 +24,7 @@ FAR = 1e100
 """Stands for any larger length, infinity included: its square is still a number."""
 _REACH = 6.0  # standard deviations beyond which a normal's mass is below 2e-9
 _DISC_NODES = 26
-_BLOCK = 12_000  # numbers computed at once on CPUs
+_BLOCK, _BLOCK_FOR_THREADS = 12_000, 2**17  # numbers computed at once on CPUs
 
 
 def mass_in_disc(
@@ -219,11 +219,12 @@ def weighted_sum(
 
     Nodes come ready to be broadcast. On CPUs a few at a time, so that what is computed stays in the
     cache, and below the size from which memory is fetched anew for every operation: that would take
-    most of the time.
+    most of the time. Several threads want more of it, or they do not share the work.
     """
     nodes = nodes.reshape(*nodes.shape, *(1 for _ in shape))
     on_cpu = weights.device.type == "cpu"
-    at_once = max(1, _BLOCK // max(1, shape.numel() * numbers)) if on_cpu else len(weights)
+    block = _BLOCK if torch.get_num_threads() == 1 else _BLOCK_FOR_THREADS
+    at_once = max(1, block // max(1, shape.numel() * numbers)) if on_cpu else len(weights)
     blocks = zip(nodes.split(at_once), weights.split(at_once), strict=True)
     sums = [torch.tensordot(weight, term(node), ([0], [0])) for node, weight in blocks]
     return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
