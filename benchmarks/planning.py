@@ -2,7 +2,7 @@
 """How long a plan takes, what it asks, and what comes of it, on simulated scenes, in process.
 
     python benchmarks/planning.py --scenes 40
-    git worktree add /tmp/before REVISION && python benchmarks/planning.py --before /tmp/before
+    git worktree add ../before REVISION && python benchmarks/planning.py --before ../before
 
 Scenes are of training's kinds. With `--before` a second process plans with the library of another
 checkout; the two take turns scene by scene, so that they share whatever else the machine does.
