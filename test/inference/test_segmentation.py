@@ -81,9 +81,9 @@ def asked(predictor, monkeypatch):
     calls = []
     whole = predictor.model.poke_and_query
 
-    def counted(poke_pos, poke_flow, query_pos, *arguments):
+    def counted(poke_pos, poke_flow, query_pos, *arguments, **named):
         calls.append((poke_pos.shape[1], query_pos.shape[1]))
-        return whole(poke_pos, poke_flow, query_pos, *arguments)
+        return whole(poke_pos, poke_flow, query_pos, *arguments, **named)
 
     monkeypatch.setattr(predictor.model, "poke_and_query", counted)
     return calls
