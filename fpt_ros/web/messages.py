@@ -18,7 +18,7 @@ import numpy as np
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = json.loads((STATIC / "messages.json").read_text())
 LIMITS: dict[str, int] = DESCRIPTION["limits"]
-TYPES = {"f4": np.dtype("<f4"), "u1": np.dtype("u1")}
+TYPES: dict[str, np.dtype[Any]] = {"f4": np.dtype("<f4"), "u1": np.dtype("u1")}
 FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "whole": (int,),
     "number": (int, float),
@@ -108,9 +108,7 @@ def _checked_fields(fields: dict[str, Any], wanted: dict[str, str]) -> dict[str,
     return checked
 
 
-def _checked_arrays(
-    arrays: dict[str, np.ndarray], wanted: dict[str, Any]
-) -> dict[str, np.ndarray]:
+def _checked_arrays(arrays: dict[str, np.ndarray], wanted: dict[str, Any]) -> dict[str, np.ndarray]:
     """All arrays that are wanted; one that was left out is empty."""
     for name in arrays.keys() - wanted.keys():
         raise MessageError(f"{name} is not an array: must be one of {', '.join(wanted)}")
