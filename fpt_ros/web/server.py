@@ -111,7 +111,7 @@ def _sender(response: web.WebSocketResponse) -> Callable[[bytes], Awaitable[None
 
 
 async def _close_tabs(app: web.Application) -> None:
-    for response in list(app[TABS]):
+    for response in app[TABS].copy():
         await response.close(code=1001, message=b"the server ends")
 
 
