@@ -18,13 +18,14 @@ import rclpy
 import torch
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
 from fpt_ros.client import MotionClient, MotionError
 from fpt_ros.engine.frames import stamp_text
 from fpt_ros.images import compressed_to_rgb, image_to_rgb
 from fpt_ros.model import MotionMixture
+from fpt_ros.msg import ModelInfo
 from fpt_ros.web.pictures import field_arrays, mixture_arrays
 from fpt_ros.web.plans import Wish, plan_in_thread
 
@@ -74,6 +75,11 @@ class LiveCamera:
         self._images: OrderedDict[str, Any] = OrderedDict()  # by stamp
         self._lock = threading.Lock()
         self._topic = ""
+        self._model: ModelInfo | None = None
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._node.create_subscription(
+            ModelInfo, f"{self._name}/model_info", self._keep_model, latched
+        )
         self._node.create_timer(0.5, self._find_topic)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
@@ -85,9 +91,11 @@ class LiveCamera:
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
-    def described(self) -> dict[str, str]:
-        """For the page."""
-        return {"node": self._name}
+    def model(self) -> dict[str, str]:
+        """That of the node, as `Model` in static/engine.js."""
+        told = self._model
+        name, licence = (told.checkpoint, told.license) if told else ("not known yet", "")
+        return {"name": name, "license": licence, "where": f"the node {self._name}"}
 
     def newest(self) -> Frame | None:
         """The newest image, encoded; None before the first."""
@@ -135,6 +143,9 @@ class LiveCamera:
         self._node.create_subscription(
             KINDS[kind], self._topic, self._keep, qos_profile_sensor_data
         )
+
+    def _keep_model(self, message: ModelInfo) -> None:
+        self._model = message
 
     def _keep(self, message: Any) -> None:
         with self._lock:

@@ -122,12 +122,9 @@ def _hello(predictor: Predictor, offers: Offers, live: LiveCamera | None) -> byt
         "license": info.license,
         "where": info.device,
         "side": info.view_size,
-        "parameters": info.parameters,
     }
     can = ["predict", "field", "sample", "plan", *(["watch"] if live else [])]
     shown = {"model": model, "samples": offers.listed(), "can": can}
-    if live is not None:
-        shown["live"] = live.described()
     return pack({"kind": "hello", **shown}, {})
 
 

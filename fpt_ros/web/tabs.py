@@ -115,7 +115,7 @@ class Tab:
             if self._live is None:
                 raise MessageError("stamp: no camera is shown, see fpt-web --live")
             picture, rgb = await asyncio.to_thread(self._live.open, fields["stamp"])
-            told["file"] = png(rgb)
+            told |= {"file": png(rgb), "model": self._live.model()}
         else:
             if fields["sample"] is not None:
                 opened = partial(self._offers.open, fields["sample"], fields["frame"])
