@@ -74,7 +74,7 @@ async def measure(address: str, seconds: float) -> None:
 
 
 async def ask_for(
-    connection: aiohttp.ClientWebSocketResponse, image: int, kinds: list[str], seconds: float
+    connection: aiohttp.ClientWebSocketResponse[bool], image: int, kinds: list[str], seconds: float
 ) -> dict[str, tuple[list[float], int]]:
     """Of each kind, the times from question to answer [ms], and how many were replaced."""
     sent: dict[int, tuple[str, float]] = {}
