@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -20,6 +20,7 @@ from fpt_ros.engine.statistics import Statistics
 from fpt_ros.engine.turns import Turns
 from fpt_ros.images import rosbags_image
 from fpt_ros.ros import diagnostics, parameters
+from fpt_ros.ros.bond import break_bond, form_bond
 from fpt_ros.ros.image_source import lost_images, why_no_image
 from fpt_ros.ros.images import choose_converter
 from fpt_ros.ros.lifecycle import (
@@ -30,6 +31,7 @@ from fpt_ros.ros.lifecycle import (
     transition,
 )
 from fpt_ros.ros.outputs import Outputs
+from fpt_ros.ros.qos import unused_overrides
 from fpt_ros.ros.requests import Requests
 from fpt_ros.ros.sample_action import SampleAction
 from fpt_ros.ros.services import create_services
@@ -66,6 +68,7 @@ class FptNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._topics: Topics | None = None
         self._convert: Converter = rosbags_image  # chosen when the node is configured
+        self._bond: Any = None  # while it is active, where bondpy is installed
         self._unused_gpu = self._image_problem = ""
         self._requests = Requests(
             self._turns, self.statistics, self._why_inactive, self.report_fault, self._wake
@@ -131,7 +134,10 @@ class FptNode(LifecycleNode):
             )
         except ValueError as error:
             return self._cannot("activate", str(error))
+        for reason in unused_overrides(self):
+            self.get_logger().warning(reason)
         self._engine = self._requests.engine = engine
+        self._bond = form_bond(self)
         self._enter("active", f"waiting for images on {self._topics.image_topic}", "deactivate")
         return super().on_activate(state)
 
@@ -207,6 +213,8 @@ class FptNode(LifecycleNode):
         if self._topics is not None:
             self._topics.close()
             self._topics = None
+        break_bond(self, self._bond)
+        self._bond = None
         self._turns.clear()
         self._engine = self._requests.engine = None
         self._requests.end_all("the node was deactivated before the answer was there")
