@@ -27,6 +27,7 @@ from fpt_ros.ros.lifecycle import (
     FAILURE,
     LOG_PERIOD,
     SUCCESS,
+    News,
     refuse_illegal_transitions,
     transition,
 )
@@ -62,6 +63,7 @@ class FptNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._apply_parameters)
         self.state = "unconfigured"
         self.statistics = Statistics()
+        self._is_news = News()
         self._turns = Turns(self.report_fault)
         self._predictor: Predictor | None = None  # while it is configured
         self._engine: Engine | None = None  # while it is active
@@ -178,16 +180,10 @@ class FptNode(LifecycleNode):
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """As every node's. What keeps its value is accepted, also where it may not be changed."""
-        changes = [parameter for parameter in parameter_list if not self._has_value(parameter)]
+        changes = [change for change in parameter_list if not parameters.has_value(self, change)]
         if not changes:
             return SetParametersResult(successful=True)
         return super().set_parameters_atomically(changes)
-
-    def _has_value(self, parameter: Parameter) -> bool:
-        if not self.has_parameter(parameter.name):
-            return False
-        present = self.get_parameter(parameter.name)
-        return (present.type_, present.value) == (parameter.type_, parameter.value)
 
     def _chosen_converter(self) -> Converter:
         chosen = choose_converter()
@@ -198,7 +194,8 @@ class FptNode(LifecycleNode):
     def _cannot(self, what: str, reason: str) -> TransitionCallbackReturn:
         """A transition that is not possible; the node stays as it was before."""
         self.statistics.failed(reason)
-        self.get_logger().error(f"cannot {what}: {reason}")
+        if self._is_news(reason):
+            self.get_logger().error(f"cannot {what}: {reason}")
         if what != "activate":
             self._release()
         return FAILURE
