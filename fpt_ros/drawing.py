@@ -46,7 +46,7 @@ def draw_motion(
     shown = np.arange(len(points))
     if grid[0]:
         image = tint_with_flow(image, mean.reshape(grid[1], grid[0], 2))
-        shown = _spread_out(points, grid, mean)
+        shown = spread_out(points, grid, mean)
     else:
         image = image.copy()
     _draw_ellipses(image, points[shown], weights[shown], means[shown], covariances[shown])
@@ -127,7 +127,7 @@ def _palette() -> UInt8[np.ndarray, "256 3"]:
 _PALETTE = _palette()
 
 
-def _spread_out(
+def spread_out(
     points: Float[np.ndarray, "N 2"], grid: tuple[int, int], mean: Float[np.ndarray, "N 2"]
 ) -> np.ndarray:
     """Indices of grid points at least MIN_SPACING apart that move noticeably."""
