@@ -20,9 +20,9 @@ MIN_SHARE = 0.15
 """Likewise, as a share of the longest one."""
 MIN_SPACING = 30.0
 """Pixels of a picture 480 high: points of a grid closer than this would hide each other."""
-MAX_POINTS = 100
+MAX_POINTS = 64
 """More points would be neither seen nor drawn in time."""
-MAX_ELLIPSES = 32
+MAX_ELLIPSES = 24
 MIN_WEIGHT = 0.05
 """Ellipses of lighter components are left out."""
 FULL_RADIUS = 40.0
