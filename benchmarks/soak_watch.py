@@ -35,10 +35,15 @@ class Watch:
         self.most: dict[str, float] = defaultdict(float)
         """For each fault the most memory, MB."""
         self._timers = [
-            node.create_timer(1 / CALL_RATE, self._call),
-            node.create_timer(1.0, self._look),
+            node.create_timer(1 / CALL_RATE, self._call, autostart=False),
+            node.create_timer(1.0, self._look, autostart=False),
         ]
+
+    def start(self) -> None:
+        """Begin: the node runs and is known."""
         self._look()
+        for timer in self._timers:
+            timer.reset()
 
     def round_ended(self) -> None:
         """All faults were there: what was seen before does not count for growth."""
@@ -68,7 +73,7 @@ class Watch:
         rows = zip(
             ("resident memory [MB]", "threads", "open files"), start, warm, last, strict=True
         )
-        times = sorted(1000 * seconds for seconds in self._times)
+        times = sorted(1000 * seconds for seconds in self._times) or [0.0]
         return "\n".join(
             [
                 f"get_parameters, {CALL_RATE:.0f} a second: {len(times)} answered, median "
