@@ -35,7 +35,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from soak_faults import Faults
 from soak_images import write_pictures
 from soak_node import Failure, Target
-from soak_roles import NAMESPACE, SIZE, TIMEOUT
+from soak_roles import NAMESPACE, PATIENCE, SIZE, TIMEOUT
 from soak_watch import Watch, failures_logged
 from tqdm import tqdm
 
@@ -115,7 +115,7 @@ def end(process: subprocess.Popen, how: signal.Signals) -> int:
     """End a process in order, or by force after some patience; its exit status."""
     process.send_signal(how)
     try:
-        return process.wait(2 * TIMEOUT)
+        return process.wait(PATIENCE + TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
@@ -172,7 +172,7 @@ def inject_all(faults: Faults, watch: Watch, arguments: argparse.Namespace) -> N
 def judge(found: dict[str, Any], watch: Watch, log: str) -> list[str]:
     """What was wrong, beside what ended the soak."""
     counts = found["counts"]
-    problems = [f"planner: {wrong}" for wrong in found["wrong"][:5]]
+    problems = [f"planner: {wrong}" for wrong in found["wrong"][:5] + found["lost"][:5]]
     if counts.get("answered", 0) + refused(counts) != counts["asked"]:
         problems.append(f"planner: {counts}: asked is not answered and refused")
     failed = int(ErrorCode.PREDICTION_FAILED)

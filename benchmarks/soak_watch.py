@@ -15,6 +15,7 @@ from rclpy.node import Node
 from soak_roles import NAMESPACE
 
 CALL_RATE = 5.0  # Hz
+MAX_WAITING = 8  # calls; rclpy's parameter services keep ten, and more may come of the faults
 LOGGED = re.compile(r"\[(DEBUG|INFO|WARN|ERROR|FATAL)\] \[(\d+)\.\d+\]")
 
 
@@ -104,6 +105,8 @@ class Watch:
         self.most[self.fault] = max(self.most[self.fault], memory)
 
     def _call(self) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            return
         sent, fault = time.monotonic(), self.fault
         self._waiting.add(sent)
 
