@@ -230,6 +230,8 @@ class PokeNode(Node):
     def _say(self, text: str, warn: bool = False) -> None:
         """Beside the menu's handle and in the log."""
         self._text = text
-        log = self.get_logger()
-        (log.warning if warn else log.info)(text)
+        if warn:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
         self._show_handles()
