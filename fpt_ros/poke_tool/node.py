@@ -85,7 +85,7 @@ class PokeNode(Node):
             if not header.frame_id:
                 self.get_logger().warning("images have no frame_id: RViz cannot place them")
             self._session.see(size)
-            self._view.announce_frame(header.frame_id)
+            self._view.announce_frame(header.frame_id, size, self._feed.surface.projection)
             if self._view.wanted and self._view.due:
                 self._view.show(self._feed.rgb, self._feed.surface, header)
         except ImageError as error:
