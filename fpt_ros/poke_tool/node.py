@@ -149,6 +149,9 @@ class PokeNode(Node):
             self._session.move_start(index, to)
         else:
             self._session.move_end(index, to)
+        if index < len(self._session.pokes):
+            dx, dy = self._session.pokes[index][2:]
+            self._text = f"poke {index + 1}: ({dx:.0f}, {dy:.0f}) pixels"
         self._send()
         self._show_handles(held=feedback.marker_name)
 
