@@ -34,7 +34,7 @@ ELLIPSE_CORNERS = 16
 TINT = 0.4
 WHEEL_SECTORS = 24
 # Shares of the depth by which each kind lies before the picture, in the order in which they cover.
-TINT_LAYER, ELLIPSE_LAYER, MOTION_LAYER, POKE_LAYER, LEGEND_LAYER = 0.01, 0.02, 0.03, 0.05, 0.07
+TINT_LAYER, ELLIPSE_LAYER, MOTION_LAYER, POKE_LAYER, LEGEND_LAYER = 0.01, 0.02, 0.03, 0.05, 0.15
 
 
 def motion_markers(
