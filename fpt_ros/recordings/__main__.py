@@ -14,7 +14,10 @@ from fpt_ros.images import Reading
 
 
 def main() -> None:
-    args = parser().parse_args()
+    top = parser()
+    args = top.parse_args()
+    if args.command is None:
+        top.error("a command is missing: run")
     try:
         sys.exit(args.run(args))
     except (ValueError, OSError, RuntimeError) as error:
@@ -25,7 +28,7 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     top = CommandParser(prog="fpt-bag", description="The model over ROS 2 bags, without ROS.")
-    commands = top.add_subparsers(dest="command", required=True)
+    commands = top.add_subparsers(dest="command")
     add_run(commands)
     return top
 
