@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fpt_ros.drawing import direction_colors, ellipse_outlines, spread_out
+from fpt_ros.drawing import direction_colors, ellipse_outlines
+from fpt_ros.legible import points_to_show
 from fpt_ros.recordings.message_types import message_types
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ WHITE = np.array([[255, 255, 255]], np.uint8)
 
 def motion_annotations(motion: Motion, header: Any) -> Any:
     """Arrows for the pokes and for points that move, an ellipse of two standard deviations each."""
-    shown = np.arange(len(motion.points))
-    if motion.grid[0]:
-        shown = spread_out(motion.points, motion.grid, motion.mean)
+    shown = points_to_show(motion.points, motion.mean, motion.grid, motion.image_size[1])
     points, mean = motion.points[shown], motion.mean[shown]
     colors = direction_colors(mean)
     outlines = ellipse_outlines(points + mean, motion.covariance[shown], ELLIPSE_CORNERS)
