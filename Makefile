@@ -19,7 +19,7 @@ in_environment := . scripts/env.sh &&
 package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv action/*.action) \
 	$(shell find examples fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
 
-.PHONY: help build test lint demo planner-demo web clean
+.PHONY: help build test lint demo planner-demo web web-film clean
 .PRECIOUS: $(venv)/.ready-%
 
 help:
@@ -65,6 +65,10 @@ planner-demo: build $(venv)/.ready-sim
 
 web: build $(venv)/.ready-web
 	@$(in_environment) python -m fpt_ros.web $(if $(FOLDER),"$(FOLDER)")
+
+web-film: build $(venv)/.ready-test
+	@scripts/need_chromium.sh
+	@$(in_environment) python -m fpt_ros.web.film
 
 clean:
 	rm -rf build$(suffix) $(install) log$(suffix) demo planner-demo
