@@ -108,9 +108,7 @@ def _checked_fields(fields: dict[str, Any], wanted: dict[str, str]) -> dict[str,
     return checked
 
 
-def _checked_arrays(
-    arrays: dict[str, np.ndarray], wanted: dict[str, Any]
-) -> dict[str, np.ndarray]:
+def _checked_arrays(arrays: dict[str, np.ndarray], wanted: dict[str, Any]) -> dict[str, np.ndarray]:
     """All arrays that are wanted; one that was left out is empty."""
     for name in arrays.keys() - wanted.keys():
         raise MessageError(f"{name} is not an array: must be one of {', '.join(wanted)}")

@@ -51,9 +51,7 @@ class Wish:
         )
 
 
-def touchable(
-    discs: Float[np.ndarray, "t 3"], width: int, height: int
-) -> Bool[np.ndarray, "h w"]:
+def touchable(discs: Float[np.ndarray, "t 3"], width: int, height: int) -> Bool[np.ndarray, "h w"]:
     """The pixels of painted discs (x, y, radius); all, where none was painted.
 
     Raises:
@@ -108,7 +106,10 @@ def _plan(wish: Wish, evaluate: Callable[..., Any]) -> dict[str, Any]:
     )
     found = [plan for plan in plans if np.isfinite(plan.pokes).all()]
     milliseconds = 1e3 * (time.perf_counter() - begin)
-    return {**_answer(found, plans, len(wish.points) + len(wish.stay)), "milliseconds": milliseconds}
+    return {
+        **_answer(found, plans, len(wish.points) + len(wish.stay)),
+        "milliseconds": milliseconds,
+    }
 
 
 def _answer(found: list[PokePlan], plans: list[PokePlan], points: int) -> dict[str, Any]:
