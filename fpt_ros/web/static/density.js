@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the query point may go: its density on the picture and magnified, its modes in words.
+
+import { dot } from "./marks.js";
+import { densityGrid, mean, mixtureAt, modes } from "./mixture.js";
+
+const CELLS = 64;
+const INK = "rgb(20 24 28)";
+
+/** The part of the displacements that matters: a square grid that holds all likely ones and 0. */
+export function densityOf(mixtures) {
+  const mixture = mixtureAt(mixtures);
+  const box = [0, 0, 0, 0];
+  mixture.means.forEach(([x, y], k) => {
+    if (mixture.weights[k] < 0.02) return;
+    const [xx, , yy] = mixture.covariances[k];
+    const [u, v] = [3 * Math.sqrt(xx), 3 * Math.sqrt(yy)];
+    box[0] = Math.min(box[0], x - u);
+    box[1] = Math.min(box[1], y - v);
+    box[2] = Math.max(box[2], x + u);
+    box[3] = Math.max(box[3], y + v);
+  });
+  const side = 1.1 * Math.max(box[2] - box[0], box[3] - box[1], 4);
+  const grid = {
+    left: (box[0] + box[2] - side) / 2,
+    top: (box[1] + box[3] - side) / 2,
+    cell: side / CELLS,
+    columns: CELLS,
+    rows: CELLS,
+  };
+  return { mixture, grid, side, image: heat(densityGrid(mixture, grid)) };
+}
+
+/** An image of the density: from clear over violet to yellow, the highest value. */
+function heat(values) {
+  const highest = values.reduce((a, b) => Math.max(a, b), 1e-30);
+  const image = new ImageData(CELLS, CELLS);
+  values.forEach((value, i) => {
+    const share = Math.sqrt(value / highest); // square root: the tails show, too
+    image.data[4 * i] = 110 + 145 * share;
+    image.data[4 * i + 1] = 30 + 190 * share * share;
+    image.data[4 * i + 2] = 170 - 130 * share * share;
+    image.data[4 * i + 3] = 235 * Math.min(1, 1.6 * share);
+  });
+  const canvas = new OffscreenCanvas(CELLS, CELLS);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** On the picture: `place` takes pixels of the picture to the screen's, `scale` lengths. */
+export function drawDensity(context, { grid, side, image }, [x, y], place, scale) {
+  const [left, top] = place([x + grid.left, y + grid.top]);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, left, top, side * scale, side * scale);
+}
+
+/** Magnified, with the point itself as a dot, and the modes numbered. */
+export function drawInset(canvas, density) {
+  const size = canvas.clientWidth * devicePixelRatio;
+  [canvas.width, canvas.height] = [size, size];
+  const context = canvas.getContext("2d");
+  context.fillStyle = "rgb(247 248 249)";
+  context.fillRect(0, 0, size, size);
+  if (!density) return;
+  const scale = size / density.side;
+  const place = ([x, y]) => [(x - density.grid.left) * scale, (y - density.grid.top) * scale];
+  context.imageSmoothingQuality = "high";
+  context.drawImage(density.image, 0, 0, size, size);
+  dot(context, place([0, 0]), 4 * devicePixelRatio, "white");
+  context.font = `600 ${12 * devicePixelRatio}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  likelyModes(density.mixture).forEach(({ at }, i) => {
+    dot(context, place(at), 8 * devicePixelRatio, "white");
+    context.fillStyle = INK;
+    context.fillText(i + 1, ...place(at));
+  });
+  drawScale(context, size, scale);
+}
+
+/** A bar of a round number of pixels of the picture. */
+function drawScale(context, size, scale) {
+  const most = (0.35 * size) / scale;
+  const power = 10 ** Math.floor(Math.log10(most));
+  const length = [5, 2, 1].map((digit) => digit * power).find((round) => round <= most);
+  const [left, bottom] = [0.05 * size, 0.94 * size];
+  context.fillStyle = INK;
+  context.fillRect(left, bottom, length * scale, 2 * devicePixelRatio);
+  context.textAlign = "left";
+  context.fillText(`${Number(length.toPrecision(1))} px`, left, bottom - 10 * devicePixelRatio);
+}
+
+/** The modes worth a line: at most four, each of at least 3 %. */
+export function likelyModes(mixture) {
+  return modes(mixture).filter(({ probability }) => probability >= 0.03).slice(0, 4);
+}
+
+/** Sentences for the list beside the inset. */
+export function inWords({ mixture }) {
+  const lines = likelyModes(mixture).map(
+    ({ at, probability }) => `${Math.round(100 * probability)} %: ${displacementInWords(at)}`,
+  );
+  return { lines, mean: displacementInWords(mean(mixture)) };
+}
+
+const WAYS = ["right", "down right", "down", "down left", "left", "up left", "up", "up right"];
+
+export function displacementInWords([dx, dy]) {
+  const length = Math.hypot(dx, dy);
+  if (length < 1) return "stays";
+  const way = WAYS[Math.round(Math.atan2(dy, dx) / (Math.PI / 4) + 8) % 8];
+  return `${length < 10 ? length.toFixed(1) : Math.round(length)} px ${way}`;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The live camera of a running node: it plays until one pokes, then its picture stands still.
+
+import { change, onChange, state } from "./state.js";
+
+/** @param {import("./engine.js").Engine} engine @param {HTMLButtonElement} button
+ *  @returns {{play: () => void, freeze: () => Promise<void>, stop: () => void}} */
+export function liveCamera(engine, button) {
+  let stamp = "";
+
+  function play() {
+    if (!engine.can.has("watch")) return;
+    change({ source: { live: true }, pokes: [], plans: null, query: null, hover: null, playing: false });
+    engine.watch((frame) => {
+      stamp = frame.stamp;
+      change({ liveFrame: frame.bitmap });
+    });
+  }
+
+  function stop() {
+    if (!state.liveFrame) return;
+    engine.watch(null);
+    change({ liveFrame: null });
+  }
+
+  async function freeze() {
+    if (!state.liveFrame) return;
+    try {
+      const picture = await engine.openLive(stamp);
+      engine.watch(null);
+      change({ liveFrame: null, picture, frames: 1, mixtures: null, field: null });
+    } catch (error) {
+      change({ message: error.message });
+    }
+  }
+
+  button.hidden = !engine.can.has("watch");
+  button.addEventListener("click", () => (state.liveFrame ? freeze() : play()));
+  onChange((names) => {
+    if (names.has("liveFrame")) button.textContent = state.liveFrame ? "Freeze (L)" : "Live camera (L)";
+  });
+  return { play, freeze, stop };
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts the page: connects the engine, opens the first picture, and lets each part listen.
+
+import { fromAddress, keepAddress } from "./address.js";
+import { askWhenNeeded } from "./asking.js";
+import { bindControls } from "./controls.js";
+import { connectEngine } from "./engine.js";
+import { showFutures } from "./futures.js";
+import { listenToKeys } from "./keyboard.js";
+import { liveCamera } from "./live.js";
+import { paint } from "./painter.js";
+import { showPlanning } from "./planning.js";
+import { playWhenAsked } from "./playing.js";
+import { listenToPointer } from "./pointing.js";
+import { savePicture } from "./saving.js";
+import { change, clearAll, onChange, state } from "./state.js";
+
+const part = (id) => document.getElementById(id);
+const view = part("view");
+const engine = await connectEngine().catch((error) => {
+  part("message").textContent = error.message;
+  throw error;
+});
+const live = liveCamera(engine, part("live"));
+
+paintWhenChanged();
+playWhenAsked();
+askWhenNeeded(engine);
+bindControls(engine, { openSample, openFile });
+showFutures(part("futures"), engine);
+showPlanning(part("planning"), engine);
+listenToPointer(view, live.freeze);
+listenToKeys(view, {
+  " ": () => change({ playing: !state.playing }),
+  w: () => change({ poked: !state.poked }),
+  m: () => change({ cameraMoving: !state.cameraMoving }),
+  l: () => (state.liveFrame ? live.freeze() : live.play()),
+  s: () => savePicture(view),
+  c: clearAll,
+});
+keepAddress(openAddress);
+engine.onClosed = () => change({ message: "The server has gone. Start it again and reload the page." });
+await openAddress();
+document.body.dataset.ready = "true";
+
+/** Open what the address names, else the first picture with its push. */
+async function openAddress() {
+  const named = fromAddress();
+  if (named) return openSample(named.sample, named.frame, named.values);
+  if (engine.can.has("watch")) return live.play();
+  await openSample(engine.samples[0].name, null);
+}
+
+/** @param {object} [values] of the state; by default those that the sample begins with */
+async function openSample(name, frame, values) {
+  const sample = engine.samples.find((each) => each.name === name);
+  const begin = values ?? { pokes: sample?.pokes ?? [], query: sample?.query ?? null };
+  await open(() => engine.openSample(name, frame), { sample: name, frame }, begin);
+}
+
+async function openFile(blob) {
+  await open(() => engine.openFile(blob), { file: true }, { pokes: [], query: null });
+}
+
+async function open(opening, source, values) {
+  live.stop();
+  try {
+    const picture = await opening();
+    if (!picture) return;
+    if (source.sample) source = { sample: source.sample, frame: picture.frame };
+    const empty = { goals: [], stay: [], touch: [], plans: null, mixtures: null, field: null };
+    change({ ...empty, message: "", hover: null, playing: false, frames: picture.frames ?? 1, source, ...values, picture });
+  } catch (error) {
+    change({ message: error.message });
+  }
+}
+
+/** Once a frame of the screen at most. */
+function paintWhenChanged() {
+  let asked = false;
+  const repaint = () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      paint(view);
+    });
+  };
+  onChange(repaint);
+  new ResizeObserver(repaint).observe(view);
+}

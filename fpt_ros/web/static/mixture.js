@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// One point's mixture of normals over its displacement (see `Mixtures` in engine.js).
+
+/** @typedef {{weights: number[], means: number[][], covariances: number[][]}} Mixture */
+
+/** @returns {Mixture} that of point `i`. */
+export function mixtureAt({ components, weights, means, covariances }, i = 0) {
+  const each = Array.from({ length: components }, (_, k) => i * components + k);
+  return {
+    weights: each.map((c) => weights[c]),
+    means: each.map((c) => [means[2 * c], means[2 * c + 1]]),
+    covariances: each.map((c) => [covariances[3 * c], covariances[3 * c + 1], covariances[3 * c + 2]]),
+  };
+}
+
+/** The expected displacement [x, y]. */
+export function mean({ weights, means }) {
+  return [0, 1].map((axis) => weights.reduce((sum, w, k) => sum + w * means[k][axis], 0));
+}
+
+/** The density at a displacement, 1 / px^2. */
+export function density(mixture, x, y) {
+  return terms(mixture, x, y).reduce((sum, term) => sum + term.density, 0);
+}
+
+/** The density on a grid's cells, row by row. The grid is `columns` x `rows` cells from the corner
+ *  (left, top), in displacements, each `cell` pixels a side. */
+export function densityGrid(mixture, { left, top, cell, columns, rows }) {
+  const values = new Float32Array(columns * rows);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const x = left + (column + 0.5) * cell;
+      values[row * columns + column] = density(mixture, x, top + (row + 0.5) * cell);
+    }
+  }
+  return values;
+}
+
+/** Local maxima of the density, most probable first: `at` and the `probability` of the components
+ *  whose means climb there (mean shift, as in fpt_ros/model/mean_shift.py). */
+export function modes(mixture) {
+  const found = [];
+  mixture.means.forEach((start, k) => {
+    const at = climb(mixture, start);
+    const near = found.find((mode) => Math.hypot(mode.at[0] - at[0], mode.at[1] - at[1]) < 1);
+    if (near) near.probability += mixture.weights[k];
+    else found.push({ at, probability: mixture.weights[k] });
+  });
+  return found.sort((a, b) => b.probability - a.probability);
+}
+
+function climb(mixture, [x, y], steps = 60) {
+  for (let step = 0; step < steps; step++) {
+    let [a, b, c, u, v] = [0, 0, 0, 0, 0]; // [[a, b], [b, c]] at = [u, v]
+    for (const { density: share, precision: [xx, xy, yy], at } of terms(mixture, x, y)) {
+      a += share * xx;
+      b += share * xy;
+      c += share * yy;
+      u += share * (xx * at[0] + xy * at[1]);
+      v += share * (xy * at[0] + yy * at[1]);
+    }
+    const determinant = a * c - b * b;
+    if (!(determinant > 0)) break; // so far away that all densities are 0
+    [x, y] = [(c * u - b * v) / determinant, (a * v - b * u) / determinant];
+  }
+  return [x, y];
+}
+
+/** Each component's weighted density at a displacement, its mean and precision [xx, xy, yy]. */
+function terms({ weights, means, covariances }, x, y) {
+  return weights.map((weight, k) => {
+    const [xx, xy, yy] = covariances[k];
+    const determinant = xx * yy - xy * xy;
+    const precision = [yy / determinant, -xy / determinant, xx / determinant];
+    const [dx, dy] = [x - means[k][0], y - means[k][1]];
+    const distance = precision[0] * dx * dx + 2 * precision[1] * dx * dy + precision[2] * dy * dy;
+    const peak = weight / (2 * Math.PI * Math.sqrt(determinant));
+    return { density: peak * Math.exp(-distance / 2), precision, at: means[k] };
+  });
+}
