@@ -62,7 +62,7 @@ def test_interface_is_generated_and_every_field_explained(path: Path):
 
 
 LICENSED = re.compile(
-    r"\.(py|sh|msg|srv|action|cpp|yaml|yml|toml)$|/(CMakeLists\.txt|Makefile|MANIFEST\.in|nodes/\w+)$"
+    r"\.(py|sh|msg|srv|action|cpp|yaml|yml|toml|js|css|html|svg)$|/(CMakeLists\.txt|Makefile|MANIFEST\.in|nodes/\w+)$"
 )
 
 
@@ -83,7 +83,7 @@ def declared(*tags: str) -> set[str]:
 def test_package_xml_declares_every_ros_package_that_is_imported():
     ros = {*get_packages_with_prefixes(), "launch", "launch_ros", "cv_bridge"} - {"fpt_ros"}
     at_run_time = declared("depend", "exec_depend")
-    folders = ("fpt_ros/ros", "fpt_ros/client", "fpt_ros/apps", "launch")
+    folders = ("fpt_ros/ros", "fpt_ros/client", "fpt_ros/apps", "fpt_ros/web", "launch")
     assert set().union(*(imported(path) for path in sources(*folders))) & ros <= at_run_time
     for_tests = at_run_time | declared("test_depend")
     folders = ("test/ros", "test/model", "test/inference")  # those of colcon test
@@ -115,6 +115,7 @@ USES = {
     "demo": ["fpt_ros/apps"],
     "sim": ["fpt_ros/simulation", "fpt_ros/apps/planner_demo"],
     "train": ["fpt_ros/data", "fpt_ros/training", "fpt_ros/eval"],
+    "web": ["fpt_ros/web"],
 }
 # Imported where they are, or where an option asks for them.
 OPTIONAL = {"ray": "ray", "wandb": "wandb", "mujoco": "sim", "_typeshed": "mypy"}
@@ -308,6 +309,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_source_archive_has_what_both_builds_need(archive: Path):
     wanted = [*INTERFACES, *(ROOT / "fpt_ros/weights").iterdir()]
     wanted += sources("fpt_ros", "launch", "test")
+    wanted += [path for path in (ROOT / "fpt_ros/web/static").rglob("*") if path.is_file()]
     wanted += [path for path in (ROOT / "recordings").rglob("*") if path.is_file()]
     names = ("package.xml", "CMakeLists.txt", "constraints.txt", "config/fpt.yaml", "LICENSE")
     wanted += [*(ROOT / "scripts/nodes").iterdir(), *(ROOT / name for name in names)]
@@ -327,7 +329,8 @@ def test_wheel_has_the_version_of_package_xml_and_all_files(wheel: Path):
     assert wheel.name.startswith(f"fpt_ros-{PACKAGE.findtext('version')}-")
     files = set(zipfile.ZipFile(wheel).namelist())
     weights = (ROOT / "fpt_ros/weights").glob("*.safetensors")
-    wanted = [*sources("fpt_ros"), *weights, ROOT / "fpt_ros/py.typed"]
+    pages = [path for path in (ROOT / "fpt_ros/web/static").rglob("*") if path.is_file()]
+    wanted = [*sources("fpt_ros"), *weights, *pages, ROOT / "fpt_ros/py.typed"]
     assert {str(path.relative_to(ROOT)) for path in wanted} <= files
     assert {name.split("/")[0] for name in files if ".dist-info" not in name} == {"fpt_ros"}
 

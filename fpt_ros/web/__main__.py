@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -28,7 +29,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         serve(options)
     except ModuleNotFoundError as error:
-        sys.exit(f"fpt-web: there is no {error.name}: pip install 'fpt_ros[web]'")
+        sys.exit(
+            f"fpt-web: there is no {error.name}: python3 -m pip install torch einops safetensors "
+            "aiohttp av rosbags rosbags-image"
+        )
     except (ValueError, OSError) as error:
         sys.exit(f"fpt-web: {error}")
 
@@ -75,7 +79,7 @@ def serve(options: argparse.Namespace) -> None:
         allow_download=options.allow_download,
     )
     predictor.warm_up()
-    live = live_camera(options.live) if options.live else None
+    live = live_camera(options.live, predictor.motion_threshold) if options.live else None
     try:
         app = make_app(predictor, offers, live, options.host)
         listening = listen(options.host, options.port)
@@ -96,7 +100,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise OSError(f"cannot listen on {host}, port {port}: {error}") from error
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise OSError(f"cannot listen on {host}, port {port}: {why}") from error
 
 
 def announce(host: str, port: int) -> None:
@@ -107,7 +112,7 @@ def announce(host: str, port: int) -> None:
         print(f"--host {host}: everyone who reaches this address may use the page", flush=True)
 
 
-def live_camera(name: str) -> LiveCamera:
+def live_camera(name: str, motion_threshold: float) -> LiveCamera:
     """The camera of the node of that name.
 
     Raises:
@@ -117,7 +122,7 @@ def live_camera(name: str) -> LiveCamera:
         from fpt_ros.web.live import LiveCamera
     except ModuleNotFoundError as error:
         raise ValueError(f"--live needs ROS: there is no {error.name}") from error
-    return LiveCamera(name)
+    return LiveCamera(name, motion_threshold)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = json.loads((STATIC / "messages.json").read_text())
 LIMITS: dict[str, int] = DESCRIPTION["limits"]
-TYPES = {"f4": np.dtype("<f4"), "u1": np.dtype("u1")}
+TYPES: dict[str, np.dtype[Any]] = {"f4": np.dtype("<f4"), "u1": np.dtype("u1")}
 FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "whole": (int,),
     "number": (int, float),

@@ -38,7 +38,6 @@ class Offer:
     """The frame of a number, RGB; ValueError or OSError where that cannot be."""
     count: Callable[[], int] = lambda: 1
     """How many frames there are; may take long the first time."""
-    first: int = 0
     pokes: tuple[tuple[float, ...], ...] = ()
     """To begin with: x, y, dx, dy, pixels."""
     query: tuple[float, ...] = ()
@@ -64,7 +63,6 @@ class Offers:
             {
                 "name": offer.name,
                 "title": offer.title,
-                "first": offer.first,
                 "pokes": offer.pokes,
                 "query": offer.query,
             }
@@ -75,7 +73,7 @@ class Offers:
         """A frame, at most as large as the page takes, its number, and how many there are.
 
         Args:
-            frame: None: the first to be shown.
+            frame: None: the first.
 
         Raises:
             ValueError: nothing of that name or number is offered, or it cannot be read.
@@ -85,7 +83,7 @@ class Offers:
             raise ValueError(f"sample is {name!r}: nothing of that name is offered")
         with self._reading:  # one at a time: a film is decoded whole to count its frames
             count = offer.count()
-            number = offer.first if frame is None else frame
+            number = frame or 0
             if not 0 <= number < count:
                 raise ValueError(f"frame is {number}: must be in [0, {count - 1}]")
             return smaller(offer.read(number)), number, count

@@ -84,25 +84,14 @@ class ModelPicture:
         return mixture_arrays(motion.weights, motion.locs, motion.covariances)
         yield
 
-    @torch.no_grad()
     def _field(self, request: Request) -> Steps[Arrays]:
-        """Means, and how probable it is that the points move along: 0 where the pokes change
-        nothing (see `fpt_ros.inference.moving_part`)."""
         pokes, points = request.arrays["pokes"], request.arrays["points"]
         camera_moving = request.fields["camera_moving"]
         motion = self._motion(pokes, points, camera_moving)
-        moving = moving_probability(motion, max(self._context.view.sides))
-        likely = moving > LIKELY
-        if len(pokes) and likely.any():
-            yield
-            unpoked = self._unpoked_field(points, camera_moving)
-            apart = divergence(motion[likely], unpoked[likely])
-            changed = likely.clone()
-            changed[likely] = apart > self._predictor.motion_threshold
-            moving = moving * changed
-        else:
-            moving = torch.zeros_like(moving)
-        return {"mean": motion.mean.numpy(), "moving": moving.numpy()}
+        yield
+        unpoked = self._unpoked_field(points, camera_moving) if len(pokes) else motion
+        side = max(self._context.view.sides)
+        return field_arrays(motion, unpoked, side, self._predictor.motion_threshold)
 
     def _unpoked_field(
         self, points: Float[np.ndarray, "n 2"], camera_moving: bool
@@ -130,6 +119,27 @@ class ModelPicture:
         """What `plan_poke` asks, in the tab's turns."""
         steps = self._predictor.evaluate_steps(self._context, *args, **kwargs)
         return self._jobs.submit("plan", steps)
+
+
+@torch.no_grad()
+def field_arrays(
+    motion: MotionMixture, unpoked: MotionMixture, side: float, threshold: float
+) -> Arrays:
+    """The answer to `field`: means, and how probable it is that the points [n] move along: 0 where
+    the pokes change nothing (see `fpt_ros.inference.moving_part`).
+
+    Args:
+        unpoked: how they move by themselves.
+        side: of the model's view, pixels.
+        threshold: of the divergence, nats.
+    """
+    moving = moving_probability(motion, side)
+    likely = moving > LIKELY
+    along = torch.zeros_like(moving)
+    if likely.any():
+        changed = divergence(motion[likely], unpoked[likely]) > threshold
+        along[likely] = moving[likely] * changed
+    return {"mean": motion.mean.numpy(), "moving": along.numpy()}
 
 
 def mixture_arrays(weights: Any, means: Any, covariances: Any) -> Arrays:

@@ -33,7 +33,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-TABS = web.AppKey("tabs", set)
+TABS: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("tabs")
 logger = logging.getLogger(__name__)
 
 
@@ -69,7 +69,7 @@ def make_app(
         turns.stop(10.0)
 
     app = web.Application(middlewares=[_only_the_page(host)])
-    app[TABS] = set()
+    app[TABS] = set[web.WebSocketResponse]()
     app.add_routes([web.get("/", index), web.get("/socket", tab_socket), web.static("/", STATIC)])
     app.on_shutdown.append(_close_tabs)
     app.on_cleanup.append(stop)
@@ -77,8 +77,9 @@ def make_app(
 
 
 async def _serve(response: web.WebSocketResponse, tab: Tab) -> None:
-    """Answer a tab's messages until it is closed; several at once, for newer ones replace others."""
-    room, tasks = asyncio.Semaphore(AT_ONCE), set()
+    """Answer a tab's messages until it is closed; several at once: newer ones replace others."""
+    room = asyncio.Semaphore(AT_ONCE)
+    tasks: set[asyncio.Task[None]] = set()
 
     async def answer(data: bytes) -> None:
         try:
@@ -110,7 +111,7 @@ def _sender(response: web.WebSocketResponse) -> Callable[[bytes], Awaitable[None
 
 
 async def _close_tabs(app: web.Application) -> None:
-    for response in list(app[TABS]):
+    for response in app[TABS].copy():
         await response.close(code=1001, message=b"the server ends")
 
 
@@ -121,12 +122,9 @@ def _hello(predictor: Predictor, offers: Offers, live: LiveCamera | None) -> byt
         "license": info.license,
         "where": info.device,
         "side": info.view_size,
-        "parameters": info.parameters,
     }
     can = ["predict", "field", "sample", "plan", *(["watch"] if live else [])]
     shown = {"model": model, "samples": offers.listed(), "can": can}
-    if live is not None:
-        shown["live"] = live.described()
     return pack({"kind": "hello", **shown}, {})
 
 

@@ -21,11 +21,11 @@ from fpt_ros.web.sharing import TabJobs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from fpt_ros import Predictor
     from fpt_ros.engine.turns import Turns
     from fpt_ros.web.live import LiveCamera
     from fpt_ros.web.offers import Offers
     from fpt_ros.web.pictures import Arrays
-    from fpt_ros import Predictor
 
 LONG = {"sample", "plan"}
 """Kinds of requests that a newer one stops."""
@@ -115,7 +115,7 @@ class Tab:
             if self._live is None:
                 raise MessageError("stamp: no camera is shown, see fpt-web --live")
             picture, rgb = await asyncio.to_thread(self._live.open, fields["stamp"])
-            told["file"] = png(rgb)
+            told |= {"file": png(rgb), "model": self._live.model()}
         else:
             if fields["sample"] is not None:
                 opened = partial(self._offers.open, fields["sample"], fields["frame"])

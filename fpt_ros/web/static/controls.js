@@ -20,18 +20,16 @@ export function bindControls(engine, { openSample, openFile }) {
   part("undo").addEventListener("click", undo);
   part("clear").addEventListener("click", clearAll);
   part("save").addEventListener("click", () => savePicture(part("view")));
-  const { name, license, where } = engine.model;
-  part("model").textContent = `Model: ${name}, on ${where}`;
-  part("license").textContent = `Licence of its weights: ${license || "not stated"}`;
   for (const kind of ["sample", "plan"]) {
     if (!engine.can.has(kind)) part(kind === "plan" ? "planning" : "futures").hidden = true;
   }
-  onChange(reflect);
+  onChange((names) => reflect(names, engine.model));
 }
 
 function bindPictures(engine, openSample, openFile) {
   const samples = part("samples");
   samples.append(...engine.samples.map(({ name, title }) => new Option(title, name)));
+  samples.append(Object.assign(new Option("Other pictures", ""), { hidden: true }));
   samples.addEventListener("change", () => openSample(samples.value, null));
   part("frame").addEventListener("input", (event) =>
     openSample(state.source.sample, Number(event.target.value), {}),
@@ -48,17 +46,23 @@ function bindPictures(engine, openSample, openFile) {
   });
 }
 
-function reflect(names) {
+function reflect(names, ownModel) {
   if (names.has("show")) document.querySelector(`input[name=show][value=${state.show}]`).checked = true;
   for (const name of ["poked", "cameraMoving"]) if (names.has(name)) part(name).checked = state[name];
   if (names.has("playing")) part("play").textContent = state.playing ? "Stop" : "Move the picture";
   if (names.has("message")) part("message").textContent = state.message;
+  if (names.has("picture")) reflectModel(state.picture?.model ?? ownModel);
   if (names.has("source") || names.has("frames")) reflectSource();
   if (names.has("mixtures")) reflectQuery();
   if (names.has("latency")) {
     const times = Object.entries(state.latency).map(([kind, ms]) => `${kind} ${Math.round(ms)} ms`);
     part("latency").textContent = `Answered in: ${times.join(", ")}`;
   }
+}
+
+function reflectModel({ name, license, where }) {
+  part("model").textContent = `Model: ${name}, on ${where}`;
+  part("license").textContent = `Licence of its weights: ${license || "not stated"}`;
 }
 
 function reflectSource() {
@@ -69,11 +73,11 @@ function reflectSource() {
 
 /** The inset and the modes; for screen readers once the pointer rests. */
 function reflectQuery() {
-  const density = state.mixtures && densityOf(state.mixtures);
-  drawInset(part("inset"), density);
-  const { lines, mean } = density ? inWords(density) : { lines: [], mean: "" };
   const point = queryPoint();
-  part("point").textContent = point
+  const density = point && state.mixtures && densityOf(state.mixtures);
+  drawInset(part("inset"), density, state.picture.bitmap, point ?? [0, 0]);
+  const { lines, mean } = density ? inWords(density) : { lines: [], mean: "" };
+  part("point").textContent = density
     ? `Point ${Math.round(point[0])}, ${Math.round(point[1])}: on average ${mean}`
     : "Point at the picture to ask where that point would go.";
   part("modes").replaceChildren(

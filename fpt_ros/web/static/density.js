@@ -5,16 +5,16 @@ import { dot } from "./marks.js";
 import { densityGrid, mean, mixtureAt, modes } from "./mixture.js";
 
 const CELLS = 64;
-const INK = "rgb(20 24 28)";
+const GROUND = "rgb(20 24 28)";
 
 /** The part of the displacements that matters: a square grid that holds all likely ones and 0. */
 export function densityOf(mixtures) {
   const mixture = mixtureAt(mixtures);
   const box = [0, 0, 0, 0];
   mixture.means.forEach(([x, y], k) => {
-    if (mixture.weights[k] < 0.02) return;
+    if (mixture.weights[k] < 0.05) return;
     const [xx, , yy] = mixture.covariances[k];
-    const [u, v] = [3 * Math.sqrt(xx), 3 * Math.sqrt(yy)];
+    const [u, v] = [2 * Math.sqrt(xx), 2 * Math.sqrt(yy)];
     box[0] = Math.min(box[0], x - u);
     box[1] = Math.min(box[1], y - v);
     box[2] = Math.max(box[2], x + u);
@@ -54,25 +54,29 @@ export function drawDensity(context, { grid, side, image }, [x, y], place, scale
   context.drawImage(image, left, top, side * scale, side * scale);
 }
 
-/** Magnified, with the point itself as a dot, and the modes numbered. */
-export function drawInset(canvas, density) {
-  const size = canvas.clientWidth * devicePixelRatio;
+/** Magnified, over that part of the picture: the point itself as a dot, the modes numbered. */
+export function drawInset(canvas, density, bitmap, [x, y]) {
+  const size = Math.round(canvas.clientWidth * devicePixelRatio);
   [canvas.width, canvas.height] = [size, size];
   const context = canvas.getContext("2d");
-  context.fillStyle = "rgb(247 248 249)";
+  context.fillStyle = GROUND;
   context.fillRect(0, 0, size, size);
   if (!density) return;
-  const scale = size / density.side;
-  const place = ([x, y]) => [(x - density.grid.left) * scale, (y - density.grid.top) * scale];
+  const { grid, side, image, mixture } = density;
+  const scale = size / side;
+  const place = ([dx, dy]) => [(dx - grid.left) * scale, (dy - grid.top) * scale];
   context.imageSmoothingQuality = "high";
-  context.drawImage(density.image, 0, 0, size, size);
-  dot(context, place([0, 0]), 4 * devicePixelRatio, "white");
+  context.globalAlpha = 0.3;
+  context.drawImage(bitmap, x + 0.5 + grid.left, y + 0.5 + grid.top, side, side, 0, 0, size, size);
+  context.globalAlpha = 1;
+  context.drawImage(image, 0, 0, size, size);
+  dot(context, place([0, 0]), 4 * devicePixelRatio, "rgb(255 236 120)");
   context.font = `600 ${12 * devicePixelRatio}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  likelyModes(density.mixture).forEach(({ at }, i) => {
+  likelyModes(mixture).forEach(({ at }, i) => {
     dot(context, place(at), 8 * devicePixelRatio, "white");
-    context.fillStyle = INK;
+    context.fillStyle = GROUND;
     context.fillText(i + 1, ...place(at));
   });
   drawScale(context, size, scale);
@@ -84,7 +88,7 @@ function drawScale(context, size, scale) {
   const power = 10 ** Math.floor(Math.log10(most));
   const length = [5, 2, 1].map((digit) => digit * power).find((round) => round <= most);
   const [left, bottom] = [0.05 * size, 0.94 * size];
-  context.fillStyle = INK;
+  context.fillStyle = "white";
   context.fillRect(left, bottom, length * scale, 2 * devicePixelRatio);
   context.textAlign = "left";
   context.fillText(`${Number(length.toPrecision(1))} px`, left, bottom - 10 * devicePixelRatio);

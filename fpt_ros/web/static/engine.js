@@ -18,15 +18,17 @@
  * @typedef {object} Sample a picture that is offered, or a film of several frames
  * @property {string} name for `open`
  * @property {string} title
- * @property {number} frames 1: a picture
- * @property {number} first the frame to show first
  * @property {number[][]} pokes to begin with, rows [x, y, dx, dy]
+ * @property {number[]} query the point to ask about first, [x, y]; empty: none
  *
  * @typedef {object} Picture
  * @property {number} image its number, for requests
  * @property {number} width
  * @property {number} height
  * @property {ImageBitmap} bitmap exactly the pixels that the model is given
+ * @property {Model} [model] that answers about it, where it is not the engine's own: a node's
+ * @property {number} [frame] its number in a film
+ * @property {number} [frames] how many the film has
  *
  * @typedef {object} Question
  * @property {number} image
@@ -72,7 +74,7 @@
  * @property {Sample[]} samples
  * @property {Set<string>} can which of "predict", "field", "sample", "plan", "watch" it does
  * @property {(blob: Blob) => Promise<Picture>} openFile a picture of the person's own
- * @property {(name: string, frame: number) => Promise<Picture>} openSample
+ * @property {(name: string, frame: number|null) => Promise<Picture>} openSample null: the first
  * @property {(stamp: string) => Promise<Picture>} openLive a frame that `watch` has shown
  * @property {(question: Question) => Promise<Mixtures|null>} predict
  * @property {(question: Question) => Promise<Field|null>} field

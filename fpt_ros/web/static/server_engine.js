@@ -38,9 +38,10 @@ class ServerEngine {
   }
 
   async openFile(blob) {
-    const canvas = await uprightPicture(blob);
-    const file = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
-    return this.#open({}, { file: ["u1", [file.length], file] });
+    const png = await (await uprightPicture(blob)).convertToBlob();
+    const file = new Uint8Array(await png.arrayBuffer());
+    const answer = await this.#send("open", {}, { file: ["u1", [file.length], file] });
+    return answer && { ...answer, bitmap: await createImageBitmap(png) };
   }
 
   openSample(name, frame) {
@@ -87,8 +88,9 @@ class ServerEngine {
     );
   }
 
-  async #open(fields, arrays = {}) {
-    const answer = await this.#send("open", fields, arrays);
+  /** A picture that the server has: it sends the pixels. */
+  async #open(fields) {
+    const answer = await this.#send("open", fields);
     return answer && { ...answer, bitmap: await createImageBitmap(new Blob([answer.file])) };
   }
 
