@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch.export import ExportedProgram
 from tqdm import tqdm
 
 from fpt_ros.command_line import CommandParser
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """Export, compare with the library, and say what was written."""
     model = load_checkpoint(options.checkpoint, "cpu", "float32", options.allow_download)
-    programs = {}
+    programs: dict[str, ExportedProgram] = {}
     for name in tqdm(STAGES, "Exporting", unit="stage"):
         programs |= export_stages(model, [name])
     if options.torch_export:

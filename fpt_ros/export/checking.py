@@ -25,7 +25,7 @@ SIZES = ((1, 1, 1), (1, 0, 7), (5, 3, 64))
 
 
 class Stages:
-    """The ONNX files of a folder; each stage takes and gives arrays by the names of `model.json`."""
+    """The ONNX files of a folder; arrays go in and out by the names of `model.json`."""
 
     def __init__(self, folder: Path) -> None:
         self._sessions = {

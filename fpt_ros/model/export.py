@@ -193,6 +193,7 @@ def save_onnx(stages: dict[str, ExportedProgram], folder: Path) -> list[Path]:
         assert onnx is not None  # it is None with the old exporter alone
         if outputs == MIXTURE:
             for output in onnx.model.graph.outputs:
+                assert output.shape is not None
                 output.shape[1] = "queries"  # else it is a formula
         written.append(folder / f"{name}.onnx")
         onnx.save(written[-1])

@@ -57,9 +57,7 @@ def build(folder: Path, exported: Path) -> None:
 
 def with_tab_engine(html: str) -> str:
     """The page's HTML with the other engine, and a policy that keeps it from other hosts."""
-    server, tab = (
-        '<meta name="engine" content="./{}_engine.js" />'.format(n) for n in ("server", "tab")
-    )
+    server, tab = (f'<meta name="engine" content="./{n}_engine.js" />' for n in ("server", "tab"))
     assert server in html
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
     return html.replace(server, f"{tab}\n    {policy}")
