@@ -105,6 +105,8 @@ def _checked_fields(fields: dict[str, Any], wanted: dict[str, str]) -> dict[str,
             continue
         if type(value) not in FIELD_TYPES[kind.removesuffix("?")]:
             raise MessageError(f"{name} is {value!r}: must be a {kind.removesuffix('?')}")
+        if name in LIMITS and value > LIMITS[name]:
+            raise MessageError(f"{name} is {value}: must be at most {LIMITS[name]}")
     return checked
 
 

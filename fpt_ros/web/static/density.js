@@ -7,9 +7,16 @@ import { densityGrid, mean, mixtureAt, modes } from "./mixture.js";
 const CELLS = 64;
 const GROUND = "rgb(20 24 28)";
 
-/** The part of the displacements that matters: a square grid that holds all likely ones and 0. */
+const known = new WeakMap();
+
+/** The first point's mixture, its density on a square grid that holds all likely displacements and
+ *  0, and an image of that. */
 export function densityOf(mixtures) {
-  const mixture = mixtureAt(mixtures);
+  if (!known.has(mixtures)) known.set(mixtures, makeDensity(mixtureAt(mixtures)));
+  return known.get(mixtures);
+}
+
+function makeDensity(mixture) {
   const box = [0, 0, 0, 0];
   mixture.means.forEach(([x, y], k) => {
     if (mixture.weights[k] < 0.05) return;
