@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fpt_ros.legible import MIN_MOTION, ellipses_to_show, moving, points_to_show
+
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float, Int, UInt8
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 # OpenCV takes coordinates in 1/16 of a pixel.
 SHIFT = 4
 ELLIPSE_CORNERS = 32
-# Ellipses of lighter components would only be haze.
-MIN_WEIGHT = 0.05
-# Closer points than this would hide each other.
-MIN_SPACING = 28.0
 WHEEL_MARGIN = 6
+TINT = 0.45
+"""Opacity of the colour where the motion is longest."""
 
 
 def draw_motion(
@@ -36,25 +36,31 @@ def draw_motion(
     covariances: Float[np.ndarray, "N K 2 2"],
     grid: tuple[int, int] = (0, 0),
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A copy of the image with each point's mixture and mean, and the pokes on top.
+    """A copy of the image with the points' mixtures and means, the pokes on top, and a legend.
 
-    Every component is an ellipse of two standard deviations about where it takes the point, as
-    opaque as it weighs. Points of a `grid` (columns, rows) also tint the image with their flow,
-    and only as many of them get ellipses and arrows as can be told apart.
+    Components are ellipses of two standard deviations about where they take the point, the fainter
+    the less probable and the wider they are. Points of a `grid` (columns, rows) also tint what
+    moves; of them, only those that move and can be told apart get arrows and ellipses
+    (fpt_ros.legible).
     """
     mean = np.einsum("nk,nkd->nd", weights, means)
-    shown = np.arange(len(points))
+    height, width = image.shape[:2]
+    pen = _pen(image)
+    shown = points_to_show(points, mean, grid, height)
+    paint = np.zeros((height, width, 4), np.uint8)
     if grid[0]:
-        image = tint_with_flow(image, mean.reshape(grid[1], grid[0], 2))
-        shown = _spread_out(points, grid, mean)
-    else:
-        image = image.copy()
-    _draw_ellipses(image, points[shown], weights[shown], means[shown], covariances[shown])
+        paint = _tint(mean.reshape(grid[1], grid[0], 2), (width, height))
+    mixture = points[shown], weights[shown], means[shown], covariances[shown]
+    _paint_ellipses(paint, *mixture, apart=grid[0] > 0, pen=pen)
+    picture = _blend(image, paint)
     for point, shift in zip(points[shown], mean[shown], strict=True):
-        _draw_point(image, point, shift)
+        _draw_point(picture, point, shift, pen)
     for poke in pokes:
-        _draw_poke(image, poke)
-    return image
+        _draw_poke(picture, poke, pen)
+    longest = float(np.linalg.norm(mean, axis=-1).max(initial=0.0))
+    if grid[0] and longest >= MIN_MOTION:
+        _draw_wheel(picture, longest)
+    return picture
 
 
 def draw_flow(
@@ -73,7 +79,7 @@ def draw_flow(
     longest = max(float(np.linalg.norm(flow, axis=-1).max()), 1e-6)
     picture = cv2.addWeighted(flow_colors(flow, longest), 0.7, grey, 0.3, 0.0)
     for poke in pokes:
-        _draw_poke(picture, poke)
+        _draw_poke(picture, poke, _pen(picture))
     _draw_wheel(picture, longest)
     return np.asarray(picture, np.uint8)
 
@@ -92,15 +98,24 @@ def direction_colors(flow: Float[np.ndarray, "*n 2"]) -> UInt8[np.ndarray, "*n 3
     return _PALETTE[hue]
 
 
-def tint_with_flow(
-    image: UInt8[np.ndarray, "h w 3"], flow: Float[np.ndarray, "rows columns 2"]
-) -> UInt8[np.ndarray, "h w 3"]:
-    """A copy of the image, coloured where it moves."""
-    height, width = image.shape[:2]
-    flow = cv2.resize(flow.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+def _tint(
+    flow: Float[np.ndarray, "rows columns 2"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "h w 4"]:
+    """Paint of that size (width, height) where it moves."""
     length = np.linalg.norm(flow, axis=-1, keepdims=True)
-    opacity = 0.55 * length / max(float(length.max()), 1e-6)
-    return (image * (1 - opacity) + direction_colors(flow) * opacity).astype(np.uint8)
+    opacity = TINT * length / max(float(length.max()), 1e-6)
+    opacity[~moving(flow.reshape(-1, 2)).reshape(length.shape)] = 0.0
+    paint = np.concatenate([direction_colors(flow) * opacity, 255 * opacity], axis=-1)
+    return np.asarray(cv2.resize(paint.astype(np.uint8), size), np.uint8)
+
+
+def _blend(
+    image: UInt8[np.ndarray, "h w 3"], paint: UInt8[np.ndarray, "h w 4"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The image under paint: colours times their opacity, and the opacity."""
+    left = cv2.cvtColor(255 - paint[..., 3], cv2.COLOR_GRAY2RGB)
+    color = cv2.cvtColor(paint, cv2.COLOR_RGBA2RGB)
+    return np.asarray(cv2.add(cv2.multiply(image, left, scale=1 / 255), color), np.uint8)
 
 
 def ellipse_outlines(
@@ -127,84 +142,70 @@ def _palette() -> UInt8[np.ndarray, "256 3"]:
 _PALETTE = _palette()
 
 
-def _spread_out(
-    points: Float[np.ndarray, "N 2"], grid: tuple[int, int], mean: Float[np.ndarray, "N 2"]
-) -> np.ndarray:
-    """Indices of grid points at least MIN_SPACING apart that move noticeably."""
-    columns, rows = grid
-    index = np.arange(columns * rows).reshape(rows, columns)
-    spacing = np.ptp(points, axis=0) / np.maximum((columns - 1, rows - 1), 1)
-    step = np.ceil(MIN_SPACING / np.maximum(spacing, 1.0)).astype(int)
-    first_x, first_y = np.minimum(step // 2, ((columns - 1) // 2, (rows - 1) // 2))
-    spread = index[first_y :: step[1], first_x :: step[0]].ravel()
-    length = np.linalg.norm(mean, axis=-1)
-    return spread[length[spread] >= max(2.0, 0.08 * length.max())]
+def _pen(picture: UInt8[np.ndarray, "h w 3"]) -> float:
+    """Width of lines, in units of those that suit a picture of 640 x 480."""
+    return max(1.0, min(picture.shape[:2]) / 480)
 
 
-def _draw_ellipses(
-    image: UInt8[np.ndarray, "h w 3"],
+def _paint_ellipses(
+    paint: UInt8[np.ndarray, "h w 4"],
     points: Float[np.ndarray, "n 2"],
     weights: Float[np.ndarray, "n K"],
     means: Float[np.ndarray, "n K 2"],
     covariances: Float[np.ndarray, "n K 2 2"],
+    apart: bool,
+    pen: float,
 ) -> None:
-    point, component = np.nonzero(weights >= MIN_WEIGHT)
+    """Rims, each as opaque as its ellipse is probable, the most probable on top."""
+    point, component, opacity = ellipses_to_show(points, weights, means, covariances, apart)
     shift = means[point, component]
     outlines = ellipse_outlines(
         points[point] + shift, covariances[point, component], ELLIPSE_CORNERS
     )
-    colors = direction_colors(shift)
-    for outline, color, weight in zip(outlines, colors, weights[point, component], strict=True):
-        _blend_polygon(image, outline, color.tolist(), float(weight))
-
-
-def _blend_polygon(
-    image: UInt8[np.ndarray, "h w 3"],
-    outline: Float[np.ndarray, "c 2"],
-    color: list[int],
-    opacity: float,
-) -> None:
-    """Fill at half the opacity and draw the rim at all of it."""
-    height, width = image.shape[:2]
-    low = np.clip(np.floor(outline.min(axis=0)) - 2, 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(outline.max(axis=0)) + 3, 0, (width, height)).astype(int)
-    patch = image[low[1] : high[1], low[0] : high[0]]
-    if not patch.size:
-        return
-    corners = np.clip(outline - low, -4096, 4096)
-    fixed = np.round(corners * (1 << SHIFT)).astype(np.int32)
-    filled, rimmed = patch.copy(), patch.copy()
-    cv2.fillPoly(filled, [fixed], color, cv2.LINE_AA, SHIFT)
-    cv2.addWeighted(filled, opacity / 2, patch, 1 - opacity / 2, 0, dst=rimmed)
-    rim = rimmed.copy()
-    cv2.polylines(rim, [fixed], True, color, 1, cv2.LINE_AA, SHIFT)
-    patch[:] = cv2.addWeighted(rim, opacity, rimmed, 1 - opacity, 0)
+    colors = np.concatenate([direction_colors(shift), np.full((len(shift), 1), 255)], axis=1)
+    for i in reversed(range(len(outlines))):
+        corners = [_fixed_polygon(outlines[i])]
+        rim = (opacity[i] * colors[i]).tolist()
+        cv2.polylines(paint, corners, True, rim, round(pen) + 1, cv2.LINE_AA, SHIFT)
 
 
 def _draw_point(
     image: UInt8[np.ndarray, "h w 3"],
     point: Float[np.ndarray, " 2"],
     shift: Float[np.ndarray, " 2"],
+    pen: float,
 ) -> None:
     """A dot at the point and an arrow to its mean, if that is further away than the dot's rim."""
-    moves = float(np.linalg.norm(shift)) >= 2.0
+    moves = float(np.linalg.norm(shift)) >= MIN_MOTION
     color = direction_colors(shift).tolist() if moves else WHITE
     if moves:
-        _draw_arrow(image, point, shift, BLACK, 4)
-        _draw_arrow(image, point, shift, color, 2)
-    centre = _fixed(point)
-    cv2.circle(image, centre, 4 << SHIFT, BLACK, -1, cv2.LINE_AA, SHIFT)
-    cv2.circle(image, centre, 3 << SHIFT, color, -1, cv2.LINE_AA, SHIFT)
+        _draw_arrow(image, point, shift, BLACK, 5, pen)
+        _draw_arrow(image, point, shift, color, 3, pen)
+    _draw_disc(image, point, 4 * pen, BLACK)
+    _draw_disc(image, point, 3 * pen, color)
 
 
-def _draw_poke(image: UInt8[np.ndarray, "h w 3"], poke: Float[np.ndarray, " 4"]) -> None:
+def _draw_poke(
+    image: UInt8[np.ndarray, "h w 3"], poke: Float[np.ndarray, " 4"], pen: float
+) -> None:
     """A white arrow with a black border, a ring where it pushes."""
     point, shift = poke[:2], poke[2:]
-    _draw_arrow(image, point, shift, BLACK, 6)
-    _draw_arrow(image, point, shift, WHITE, 3)
-    centre = _fixed(point)
-    cv2.circle(image, centre, 7 << SHIFT, BLACK, 5, cv2.LINE_AA, SHIFT)
-    cv2.circle(image, centre, 7 << SHIFT, WHITE, 2, cv2.LINE_AA, SHIFT)
+    _draw_arrow(image, point, shift, BLACK, 7, pen)
+    _draw_arrow(image, point, shift, WHITE, 4, pen)
+    for color, thickness in ((BLACK, 5), (WHITE, 2)):
+        width = max(1, round(thickness * pen))
+        cv2.circle(
+            image, _fixed(point), round(7 * pen * (1 << SHIFT)), color, width, cv2.LINE_AA, SHIFT
+        )
+
+
+def _draw_disc(
+    image: UInt8[np.ndarray, "h w 3"],
+    centre: Float[np.ndarray, " 2"],
+    radius: float,
+    color: tuple[int, int, int] | list[int],
+) -> None:
+    cv2.circle(image, _fixed(centre), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
 
 
 def _draw_arrow(
@@ -213,23 +214,29 @@ def _draw_arrow(
     shift: Float[np.ndarray, " 2"],
     color: tuple[int, int, int] | list[int],
     thickness: int,
+    pen: float,
 ) -> None:
-    """A line with a head of at most 12 pixels, whatever its length."""
+    """A line to scale with a head of 7 to 14 pixels (times `pen`)."""
     length = float(np.linalg.norm(shift))
     if length < 1.0:
         return
     along = shift / length
     across = np.array([-along[1], along[0]])
-    end, head = start + shift, min(12.0, 0.4 * length + 2)
-    left, right = (end - head * (along + side * 0.5 * across) for side in (1, -1))
+    end, head = start + shift, min(14 * pen, max(7 * pen, 0.4 * length))
+    left, right = (end - head * (along + side * 0.6 * across) for side in (1, -1))
     for tail in (start, left, right):
-        cv2.line(image, _fixed(tail), _fixed(end), color, thickness, cv2.LINE_AA, SHIFT)
+        width = max(1, round(thickness * pen))
+        cv2.line(image, _fixed(tail), _fixed(end), color, width, cv2.LINE_AA, SHIFT)
 
 
 def _fixed(point: Float[np.ndarray, " 2"]) -> tuple[int, int]:
     """Coordinates for OpenCV; far beyond the image they only have to stay in its integers."""
     x, y = np.round(np.clip(point, -1e6, 1e6) * (1 << SHIFT)).astype(int).tolist()
     return x, y
+
+
+def _fixed_polygon(outline: Float[np.ndarray, "c 2"]) -> Int[np.ndarray, "c 2"]:
+    return np.round(np.clip(outline, -1e6, 1e6) * (1 << SHIFT)).astype(np.int32)
 
 
 def _draw_wheel(picture: UInt8[np.ndarray, "h w 3"], longest: float) -> None:

@@ -92,7 +92,14 @@ ARGUMENTS = [
         "What the node logs; empty: info and above",
         [NOT_GIVEN, "debug", "info", "warn", "error", "fatal"],
     ),
-    ("rviz", "false", "Whether to show image, overlay and markers in rviz", BOOLEANS),
+    ("rviz", "false", "Whether to show picture, pokes and motion in rviz", BOOLEANS),
+    (
+        "poke",
+        NOT_GIVEN,
+        "Whether fpt_poke runs, which shows the picture in rviz and makes pokes of what is clicked "
+        "there or in rqt; empty: with rviz",
+        [NOT_GIVEN, *BOOLEANS],
+    ),
 ]
 
 
@@ -119,7 +126,13 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if values["params_file"] != NOT_GIVEN and not Path(values["params_file"]).is_file():
         raise RuntimeError(f"params_file is '{values['params_file']}': there is no such file")
     said, image = _image_topic(context, values)
-    return [*said, _node(values, image), *([_rviz(values, image)] if with_rviz else [])]
+    started = [_node(values, image)]
+    if (values["poke"] or values["rviz"]).lower() == "true":
+        started.append(_poke(values, image))
+    if with_rviz:
+        namespace = context.launch_configurations.get("ros_namespace", "")
+        started.append(_rviz(values, image, namespace))
+    return [*said, *started]
 
 
 def _need_rviz() -> None:
@@ -178,12 +191,36 @@ def _node(values: dict[str, str], image: str) -> LifecycleNode:
     )
 
 
-def _rviz(values: dict[str, str], image: str) -> Node:
+def _poke(values: dict[str, str], image: str) -> Node:
+    given = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=PARAMETERS[name])
+        for name in ("image_transport", "use_sim_time")
+        if values[name] != NOT_GIVEN
+    }
+    return Node(
+        package="fpt_ros",
+        executable="fpt_poke",
+        name="fpt_poke",
+        namespace=values["namespace"],
+        parameters=[given],
+        remappings=[("image", image)],
+        output="screen",
+        emulate_tty=True,
+    )
+
+
+def _rviz(values: dict[str, str], image: str, namespace: str) -> Node:
+    # The frame that fpt_poke announces: in a namespace, with it before.
+    parts = [*namespace.split("/"), *values["namespace"].split("/"), "fpt_view"]
+    config = get_package_share_path("fpt_ros") / "config/fpt.rviz"
     return Node(
         package="rviz2",
         executable="rviz2",
         name="rviz",
         namespace=values["namespace"],
-        arguments=["--display-config", str(get_package_share_path("fpt_ros") / "config/fpt.rviz")],
+        arguments=[
+            *("--display-config", str(config)),
+            *("--fixed-frame", "/".join(part for part in parts if part)),
+        ],
         remappings=[("image", image)],
     )

@@ -190,3 +190,25 @@ def test_a_limit_on_pixels():
     with pytest.raises(ImageError, match="10 x 6 = 60 pixels: must be at most 59"):
         image_to_rgb(message(RGB, "rgb8"), Reading(max_pixels=HEIGHT * WIDTH - 1))
     assert Reading().sample_range == FULL_RANGE
+
+
+class Buffer:
+    """As rosidl_buffer.Buffer: has a length and gives an array, but is no buffer to Python."""
+
+    def __init__(self, data):
+        self._data = array.array("B", data)
+
+    def __len__(self):
+        return len(self._data)
+
+    def to_array(self):
+        return self._data
+
+
+def test_data_that_is_no_array():
+    image = message(RGB, "rgb8")
+    image.data = Buffer(image.data)
+    np.testing.assert_array_equal(image_to_rgb(image), RGB)
+    image.data = RGB.ravel().tolist()
+    with pytest.raises(ImageError, match="data is a list: must be bytes, an array or a rosidl"):
+        image_to_rgb(image)

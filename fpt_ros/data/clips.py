@@ -98,7 +98,7 @@ def parse_clip(sample: dict[str, Any], tracked: bool = True) -> Clip:
     missing = [name for name in wanted if name not in sample]
     if missing:
         raise SampleError(f"sample {key!r} lacks {', '.join(missing)}")
-    meta = _read(key, "meta.json", _read_meta, sample.get("meta.json", b"{}"))
+    meta = parse_meta(sample)
     frames = _read(key, "video.mpg", decode_video, sample["video.mpg"])
     if frames.shape[1] != frames.shape[2]:
         height, width = frames.shape[1:3]
@@ -111,6 +111,11 @@ def parse_clip(sample: dict[str, Any], tracked: bool = True) -> Clip:
             f"sample {key!r}: tracks.npy has {len(tracks)} frames, video.mpg {len(frames)}"
         )
     return Clip(key, frames, tracks, visibility, parse_bodies(sample, tracks.shape[1]), meta)
+
+
+def parse_meta(sample: dict[str, Any]) -> dict[str, Any]:
+    """What the sample says of itself, such as its rate; SampleError as above."""
+    return _read(sample["__key__"], "meta.json", _read_meta, sample.get("meta.json", b"{}"))
 
 
 def parse_bodies(sample: dict[str, Any], tracks: int) -> Int32[np.ndarray, "n"] | None:

@@ -19,6 +19,9 @@ FEWEST_TRACKS = 128
 """A frame to start from needs as many visible tracks in the frame (the paper's rule)."""
 STILL, STILL_SHARE = 0.01, 0.4
 """The camera counts as static where more than this share moves less than that, in image sides."""
+CAMERAS = ("tracks", "static", "moving")
+"""How it is known whether a camera stands still: from the tracks (`camera_is_static`), or
+beforehand: it always does, or it always moves."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,37 @@ def usable(
     return visibility & ((tracks >= 0) & (tracks <= 1)).all(-1)
 
 
-def start_frames(usable: Bool[np.ndarray, "t n"], skip: int) -> Int[np.ndarray, " k"]:
+def start_frames(
+    usable: Bool[np.ndarray, "t n"], skip: int, fewest: int = FEWEST_TRACKS
+) -> Int[np.ndarray, " k"]:
     """Frames with enough usable tracks and a target `skip` frames on (back where negative)."""
-    starts = np.flatnonzero(usable.sum(1) >= FEWEST_TRACKS)
+    starts = np.flatnonzero(usable.sum(1) >= fewest)
     return starts[(starts + skip >= 0) & (starts + skip < len(usable))]
 
 
-def is_static(flows: Float32[np.ndarray, "... n 2"]) -> Bool[np.ndarray, "..."]:
-    """Whether the camera stood still, by the paper's rule: enough of the points hardly move."""
+def camera_is_static(
+    flows: Float32[np.ndarray, "... n 2"], bodies: Int[np.ndarray, "n"] | None
+) -> Bool[np.ndarray, "..."]:
+    """Whether the camera stood still, by the paper's rule: enough of the points hardly move.
+
+    Where bodies are known, of the world's points alone: what moves in front of it says nothing
+    about the camera.
+    """
+    world = np.zeros(flows.shape[-2], int) if bodies is None else bodies
+    if (world == 0).any():
+        flows = flows[..., world == 0, :]
     return (np.linalg.norm(flows, axis=-1) < STILL).mean(-1) > STILL_SHARE
 
 
-def read_moment(sample: dict[str, Any], start: int, skips: Sequence[int]) -> Moment:
+def read_moment(
+    sample: dict[str, Any], start: int, skips: Sequence[int], camera: str = "tracks"
+) -> Moment:
     """The moment at frame `start` of a WebDataset sample, with the frames `skips` further on.
 
     Decodes the video no further than it has to.
+
+    Args:
+        camera: how it is known whether the camera stands still, one of `CAMERAS`.
 
     Raises:
         SampleError: a file is missing, cannot be read, or does not fit the others.
@@ -82,15 +101,14 @@ def read_moment(sample: dict[str, Any], start: int, skips: Sequence[int]) -> Mom
     here = inside[start]
     targets = start + np.asarray(skips)
     flows = (tracks[targets] - tracks[start])[:, here]
-    # Where the world is known, what moves in front of it says nothing about the camera.
-    world = np.ones(here.sum(), bool) if bodies is None else bodies[here] == 0
-    judged = flows[:, world] if world.any() else flows
+    seen_bodies = None if bodies is None else bodies[here]
+    static = np.full(len(targets), camera == "static")
     return Moment(
         key,
         frames[start],
         tracks[start, here],
         flows,
         inside[targets][:, here],
-        is_static(judged),
-        None if bodies is None else bodies[here],
+        camera_is_static(flows, seen_bodies) if camera == "tracks" else static,
+        seen_bodies,
     )

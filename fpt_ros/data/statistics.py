@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fpt_ros.data.moments import FEWEST_TRACKS, STILL, is_static, start_frames, usable
+from fpt_ros.data.moments import FEWEST_TRACKS, STILL, camera_is_static, start_frames, usable
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int
@@ -39,6 +39,7 @@ def clip_statistics(clip: Clip, skip: int) -> ClipStatistics:
     enough = inside.sum(1) >= FEWEST_TRACKS
     starts = start_frames(inside, skip)
     flows = [(clip.tracks[at + skip] - clip.tracks[at])[inside[at]] for at in starts]
+    bodies = [None if clip.bodies is None else clip.bodies[inside[at]] for at in starts]
     lengths = [np.linalg.norm(flow, axis=-1) for flow in flows]
     return ClipStatistics(
         key=clip.key,
@@ -48,7 +49,7 @@ def clip_statistics(clip: Clip, skip: int) -> ClipStatistics:
         visible_a_frame=float(inside.sum(1).mean()),
         starts=starts,
         lengths=np.concatenate(lengths) if lengths else np.zeros(0, np.float32),
-        static=np.array([is_static(flow) for flow in flows], bool),
+        static=np.array(list(map(camera_is_static, flows, bodies)), bool),
         unusable=_why_unusable(len(clip.frames), enough, starts, skip),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fpt_ros.inference.context import ImageContext
+    from fpt_ros.model.poke_cache import PokeCache
 
     Block = tuple[slice, slice, MotionMixture]
     """Which rows and which points, and their mixtures."""
@@ -71,6 +72,7 @@ def predict_blocks(
     pos, flow = pokes.float().split(2, -1)
     query_pos = points.float().expand(len(pokes), -1, -1)
     times = GPU_TIMES if pos.is_cuda else 1
+    cache: PokeCache | None = None
     for rows, part in blocks(len(pokes), pokes.shape[1], points.shape[1], times):
         queries, some = query_pos[rows, part], pos[rows]
         seen = None if lengths is None else lengths[rows]
@@ -84,7 +86,10 @@ def predict_blocks(
                     some, flow[rows], queries, not camera_moving, context.embedded, lengths=seen
                 )
             else:
+                assert cache is not None  # of the rows' first points
                 mixture = model.query(queries, cache.upto(seen), context.embedded)
+        if part.stop >= points.shape[1]:
+            cache = None  # megabytes, which a request that waits for its turn would keep
         yield rows, part, mixture.scaled(context.unit)
 
 

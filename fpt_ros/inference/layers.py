@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from fpt_ros.inference.packed import PackedLinear
+from fpt_ros.inference.packed import PackedGatedLinear, PackedLinear
 from fpt_ros.model.attention import KeysValues, attend_to_image
 from fpt_ros.model.config import HEAD_WIDTH
 from fpt_ros.model.transformer import Layer, RotaryEmbedding, split_heads
@@ -54,7 +54,7 @@ class InferenceLayer(nn.Module):
         self.self_out = PackedLinear(layer.self_out)
         self.cross_q = PackedLinear(_paired(layer.cross_q, parts=1, turned=1))
         self.cross_kv = PackedLinear(_paired(layer.cross_kv, parts=2, turned=1))
-        self.ffn_values, self.ffn_gates = (PackedLinear(half) for half in _halves(layer.ffn_up))
+        self.ffn_up = PackedGatedLinear(layer.ffn_up)
         self.ffn_down = PackedLinear(layer.ffn_down)
         self.self_length = _length(layer.self_scale)
         self.cross_length = _length(layer.cross_scale)
@@ -100,8 +100,7 @@ class InferenceLayer(nn.Module):
         x = x + attend_to_image(q, image).transpose(1, 2).reshape(rows, length, width)
 
         normed = rms_normed(x, ffn_gain, self.norm_epsilon)
-        gated = self.ffn_values.times(self.ffn_gates.silu(normed), normed)
-        return self.ffn_down.plus(x, gated)
+        return self.ffn_down.plus(x, self.ffn_up(normed))
 
     def _turned(
         self, x: Float[Tensor, "b n p h c"], length: Float[Tensor, "h 1"], rotation: Tensor
@@ -149,11 +148,6 @@ def _paired(layer: nn.Linear, parts: int, turned: int) -> nn.Linear:
     ordered = weight[:turned].transpose(2, 3).flatten(0, 3)
     others = weight[turned:].flatten(0, 3)
     return _linear(torch.cat([ordered, others]))
-
-
-def _halves(layer: nn.Linear) -> list[nn.Linear]:
-    """The layer's first outputs and its last ones, each by a layer of their own."""
-    return [_linear(half) for half in layer.weight.detach().chunk(2)]
 
 
 def _linear(weight: Float[Tensor, "out in"]) -> nn.Linear:

@@ -50,35 +50,48 @@ class PackedLinear(Packed):
         weight = layer.weight.detach()
         self.packed = _ONEDNN._reorder_linear_weight(weight, _TYPICAL_ROWS)
         self.bias = None if layer.bias is None else layer.bias.detach()
-        small = weight.numel() * weight.element_size() <= _SMALL
-        self.plain = weight.T.contiguous() if small else None
-        self.few = _FEW_ROWS * layer.in_features if small else 0
+        self.plain, self.few = _plain(layer)
 
     def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
         if x.requires_grad:
             return F.linear(x, self.packed.to_dense(), self.bias)
-        if self.plain is not None and x.numel() <= self.few:
-            product = x @ self.plain
-            return product if self.bias is None else product + self.bias
-        return _ONEDNN._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        if self.plain is None or x.numel() > self.few:
+            return _ONEDNN._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        if self.bias is None:
+            return x @ self.plain
+        return _product_plus(self.bias, x, self.plain)
 
     def plus(self, y: Float[Tensor, "*rows out"], x: Float[Tensor, "*rows in"]) -> Tensor:
         """y + forward(x), the sum taken while the product is still at hand."""
-        if x.requires_grad or x.numel() <= self.few:
+        if x.requires_grad:
             return y + self(x)
-        return _ONEDNN._linear_pointwise.binary(x, y, self.packed, self.bias, "add")
+        if self.plain is None or x.numel() > self.few:
+            return _ONEDNN._linear_pointwise.binary(x, y, self.packed, self.bias, "add")
+        y = y if self.bias is None else y + self.bias
+        return _product_plus(y.reshape(-1, self.plain.shape[1]), x, self.plain)
 
-    def times(self, y: Float[Tensor, "*rows out"], x: Float[Tensor, "*rows in"]) -> Tensor:
-        """y * forward(x), likewise."""
-        if x.requires_grad or x.numel() <= self.few:
-            return y * self(x)
-        return _ONEDNN._linear_pointwise.binary(x, y, self.packed, self.bias, "mul")
 
-    def silu(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
-        """SiLU of forward(x), likewise."""
-        if x.requires_grad or x.numel() <= self.few:
-            return F.silu(self(x))
-        return _ONEDNN._linear_pointwise(x, self.packed, self.bias, "swish", [], "")
+class PackedGatedLinear(Packed):
+    """values(x) * SiLU(gates(x)), where the layer gives the values and after them the gates."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        weight = layer.weight.detach()
+        self.values, self.gates = (
+            _ONEDNN._reorder_linear_weight(half.contiguous(), _TYPICAL_ROWS)
+            for half in weight.chunk(2)
+        )
+        self.plain, self.few = _plain(layer)
+
+    def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
+        if x.requires_grad:
+            values, gates = (F.linear(x, half.to_dense()) for half in (self.values, self.gates))
+        elif self.plain is None or x.numel() > self.few:
+            gates = _ONEDNN._linear_pointwise(x, self.gates, None, "swish", [], "")
+            return _ONEDNN._linear_pointwise.binary(x, gates, self.values, None, "mul")
+        else:
+            values, gates = (x @ self.plain).chunk(2, -1)
+        return values * F.silu(gates)
 
 
 class PackedConv2d(Packed):
@@ -98,3 +111,19 @@ class PackedConv2d(Packed):
         after = ("hardtanh", [0.0, 6.0], "") if relu6 else ("none", [], "")
         x = F.pad(x, self.extra) if self.extra else x
         return _ONEDNN._convolution_pointwise(x, self.packed, self.bias, *self.shape, *after)
+
+
+def _plain(layer: nn.Linear) -> tuple[Float[Tensor, "in out"] | None, int]:
+    """The weight for plain products, where they pay, and up to how many numbers they do."""
+    weight = layer.weight.detach()
+    if weight.numel() * weight.element_size() > _SMALL:
+        return None, 0
+    return weight.T.contiguous(), _FEW_ROWS * layer.in_features
+
+
+def _product_plus(
+    y: Float[Tensor, "#n out"], x: Float[Tensor, "*rows in"], weight: Float[Tensor, "in out"]
+) -> Float[Tensor, "*rows out"]:
+    """y + x weight in one operation."""
+    rows, outputs = x.reshape(-1, weight.shape[0]), weight.shape[1]
+    return torch.addmm(y, rows, weight).view(*x.shape[:-1], outputs)

@@ -141,9 +141,9 @@ def check_pokes(pokes: Float[np.ndarray, "p 4"], width: int, height: int) -> Non
     """
     if pokes.ndim != 2 or pokes.shape[1] != 4:
         raise ValueError(f"pokes have shape {pokes.shape}: must be [p, 4] (x, y, dx, dy)")
-    wrong = np.argwhere(~np.isfinite(pokes))
-    if len(wrong):
-        i, field = wrong[0]
+    finite = np.isfinite(pokes)
+    if not finite.all():
+        i, field = np.argwhere(~finite)[0]
         raise ValueError(
             f"pokes[{i}].{POKE_FIELDS[field]} is {pokes[i, field]}: must be a finite number"
         )
@@ -153,9 +153,8 @@ def check_pokes(pokes: Float[np.ndarray, "p 4"], width: int, height: int) -> Non
 def _check_on_image(points, width, height, name) -> None:  # type: ignore[no-untyped-def]
     highest = np.asarray([width, height]) - 0.5
     inside = (points >= -0.5) & (points <= highest)  # false for NaN, too
-    wrong = np.argwhere(~inside)
-    if len(wrong):
-        i, axis = wrong[0]
+    if not inside.all():
+        i, axis = np.argwhere(~inside)[0]
         raise ValueError(
             f"{name(i, axis)} is {points[i, axis]}: must lie in [-0.5, {highest[axis]}] "
             f"(the image is {width} x {height} pixels)"

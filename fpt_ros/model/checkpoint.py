@@ -104,7 +104,10 @@ def save_checkpoint(model: FlowPokeTransformer, path: str | Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            unfinished.touch()
+            mode = unfinished.stat().st_mode
             save_file(state, unfinished, metadata=config_to_metadata(model.config))
+            unfinished.chmod(mode)  # others may read it where they may read what we write
             with unfinished.open("rb") as file:
                 os.fsync(file)  # else a power cut may leave the new name on an empty file
             unfinished.replace(path)

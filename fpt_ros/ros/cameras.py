@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which camera is there? Image topics of the ROS graph, for a launch without an image topic."""
+"""Which camera is there, and where is its CameraInfo? By the names of topics in the ROS graph."""
 
 from __future__ import annotations
 
@@ -81,3 +81,11 @@ def choose(topics: list[str], namespace: str = "") -> str:
         return (USUAL_NAMES.index(name) if name in USUAL_NAMES else len(USUAL_NAMES)), name
 
     return min(topics, key=rank)
+
+
+def camera_info_topic(node: Node) -> str:
+    """As `camera_info` is remapped; else beside the image, by the convention of image_transport."""
+    remapped = node.resolve_topic_name("camera_info")
+    if remapped != node.resolve_topic_name("camera_info", only_expand=True):
+        return remapped
+    return node.resolve_topic_name("image").rpartition("/")[0] + "/camera_info"

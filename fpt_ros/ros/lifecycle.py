@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 LOG_PERIOD = 2.0  # seconds between failures that are logged
+
+
+class News:
+    """Keeps a manager without patience from filling the log with one failure."""
+
+    def __init__(self) -> None:
+        self._text, self._since = "", 0.0
+
+    def __call__(self, text: str) -> bool:
+        """Whether it differs from the last one, or that is LOG_PERIOD old."""
+        now = time.monotonic()
+        news = text != self._text or now - self._since > LOG_PERIOD
+        if news:
+            self._text, self._since = text, now
+        return news
 
 
 class HasStatistics(Protocol):
@@ -50,19 +66,25 @@ def transition(
 
 
 def refuse_illegal_transitions(node: LifecycleNode) -> None:
-    """Answer requests for them with success = false; by rclpy they would end the process."""
-    service = node._service_change_state  # it has no public name
+    """Answer requests for them with success = false, before rclpy sees them.
+
+    By rclpy of Jazzy they would end the process, and rcl logs each one.
+    """
+    service = node._service_change_state  # neither has a public name
+    machine = node._state_machine
     change_state = service.callback
 
     def change_if_legal(request: Any, response: Any) -> Any:
-        try:
+        allowed = {number: label for number, label, *_ in machine.available_transitions}
+        wanted = request.transition.label or request.transition.id
+        if wanted in allowed or wanted in allowed.values():
             return change_state(request, response)
-        except RuntimeError as error:  # of rcl: what the transitions raise does not come out
-            wanted = request.transition.label or request.transition.id
-            node.get_logger().warning(
-                f"transition {wanted} is refused: {error}", throttle_duration_sec=LOG_PERIOD
-            )
-            response.success = False
-            return response
+        node.get_logger().warning(
+            f"transition {wanted} is refused: the node is {machine.current_state[1]}, must be one "
+            f"of {', '.join(sorted(set(allowed.values())))}",
+            throttle_duration_sec=LOG_PERIOD,
+        )
+        response.success = False
+        return response
 
     service.callback = change_if_legal

@@ -1,148 +1,201 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pokes and motions as markers, in the optical frame of the camera.
+"""Pokes and motions as markers for RViz, in the optical frame of the camera.
 
-Image points lie on the plane DEPTH in front of the camera. With a CameraInfo next to the image they
-are projected with its matrix P, so that a Camera display shows them at their pixels; without one, a
-camera as wide as FIELD_OF_VIEW is assumed.
+They lie on what the camera sees, by its depth image, or on a plane ahead of it; always where a
+display that projects with the CameraInfo's matrix P sees them at their pixels. What is shown is
+chosen as for the overlay (fpt_ros.legible).
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from geometry_msgs.msg import Point, Vector3
+from geometry_msgs.msg import Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from fpt_ros.drawing import direction_colors, ellipse_outlines
+from fpt_ros.legible import MIN_MOTION, ellipses_to_show, moving, points_to_show
 from fpt_ros.ros.conversions import seconds_to_duration
+from fpt_ros.ros.projection import Surface, plane_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32
+    from jaxtyping import Float
     from sensor_msgs.msg import CameraInfo
 
     from fpt_ros.engine.motion import Motion
 
-DEPTH = 1.0  # metres
-FIELD_OF_VIEW = math.radians(60)
-LINE_WIDTH = 0.003  # metres
-LIFETIME = 10.0  # seconds, should the node go away
-ELLIPSE_CORNERS = 24
-# More would make rviz slow and the picture unreadable.
-MAX_ELLIPSES = 400
-MIN_WEIGHT = 0.1
+LIFETIME = 15.0
+"""Seconds that markers stay, should the node go away; while it is there it repeats them."""
+LINE, BORDER = 2.5, 1.5
+"""Widths of lines and of the black on each side of them, in pixels of a picture 480 high."""
+ELLIPSE_CORNERS = 16
+TINT = 0.4
+WHEEL_SECTORS = 24
+# Shares of the depth by which each kind lies before the picture, in the order in which they cover.
+TINT_LAYER, ELLIPSE_LAYER, MOTION_LAYER, POKE_LAYER, LEGEND_LAYER = 0.01, 0.02, 0.03, 0.05, 0.07
 
 
-class Plane(NamedTuple):
-    """Takes pixels to the plane DEPTH ahead: where a camera of this projection sees them."""
+def motion_markers(
+    motion: Motion,
+    header: Header,
+    info: CameraInfo | None,
+    depth: Float[np.ndarray, "h w"] | None = None,
+) -> MarkerArray:
+    """Everything of a motion, after a marker that deletes what was there before.
 
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    tx: float = 0.0
-    ty: float = 0.0
-    """Shift of the projection centre, for a second camera of a pair [px m] (P[3], P[7])."""
+    Namespaces: `moving_part` (tint), `uncertainty` (ellipses of two standard deviations), `motion`
+    (arrows to the mean, coloured by direction), `pokes` (white arrows), `legend`.
 
-    def points(self, pixels: Float32[np.ndarray, "n 2"]) -> list[Point]:
-        offset = (pixels - (self.cx, self.cy)) * DEPTH - (self.tx, self.ty)
-        return [Point(x=x, y=y, z=DEPTH) for x, y in (offset / (self.fx, self.fy)).tolist()]
-
-
-def plane_of(image_size: tuple[int, int], info: CameraInfo | None) -> Plane:
-    """The plane of an image [px] from its CameraInfo, if that is calibrated and fits its size.
-
-    The projection matrix P counts, as for displays; K where there is none. Both are for the whole
-    sensor: binning and region of interest are applied (sensor_msgs/CameraInfo, REP 104).
+    Args:
+        depth: metres at each pixel of the image, NaN in holes; None: all lies on a plane.
     """
-    if info is not None and _size_of(info) == image_size:
-        fx, fy, cx, cy, tx, ty = (info.p[i] for i in (0, 5, 2, 6, 3, 7))
-        if not fx > 0:
-            fx, fy, cx, cy, tx, ty = info.k[0], info.k[4], info.k[2], info.k[5], 0.0, 0.0
-        if fx > 0 and fy > 0:
-            (across, down), roi = _binning(info), info.roi
-            cx, cy = (cx - roi.x_offset) / across, (cy - roi.y_offset) / down
-            return Plane(fx / across, fy / down, cx, cy, tx / across, ty / down)
-    width, height = image_size
-    focal = width / 2 / math.tan(FIELD_OF_VIEW / 2)
-    return Plane(focal, focal, (width - 1) / 2, (height - 1) / 2)
-
-
-def _size_of(info: CameraInfo) -> tuple[int, int]:
-    """Of the image that the CameraInfo belongs to [px]."""
-    across, down = _binning(info)
-    width, height = info.roi.width or info.width, info.roi.height or info.height
-    return width // across, height // down
-
-
-def _binning(info: CameraInfo) -> tuple[int, int]:
-    return max(info.binning_x, 1), max(info.binning_y, 1)  # 0 means 1
-
-
-def motion_markers(motion: Motion, header: Header, info: CameraInfo | None) -> MarkerArray:
-    """Pokes (white) and means (coloured by direction) as arrows, Gaussians as ellipses."""
-    plane = plane_of(motion.image_size, info)
-    clear = Marker(header=header, action=Marker.DELETEALL)
-    lines = [
-        _arrows("pokes", motion.pokes[:, :2], motion.pokes[:, 2:], plane, white=True),
-        _arrows("motion", motion.points, motion.mean, plane),
-        _ellipses(motion, plane),
+    surface = Surface(plane_of(motion.image_size, info), depth)
+    shown = points_to_show(motion.points, motion.mean, motion.grid, motion.image_size[1])
+    points, mean = motion.points[shown], motion.mean[shown]
+    pen = max(1.0, min(motion.image_size) / 480)
+    markers = [
+        _moving_part(motion, surface),
+        _ellipses(motion, shown, surface, pen),
+        *_arrows("motion", points, mean, direction_colors(mean), surface, pen, MOTION_LAYER),
+        *_arrows(
+            "pokes",
+            motion.pokes[:, :2],
+            motion.pokes[:, 2:],
+            np.full((len(motion.pokes), 3), 255),
+            surface,
+            1.6 * pen,
+            POKE_LAYER,
+        ),
+        *_legend(motion, surface),
     ]
-    for marker in lines:
+    for marker in markers:
         marker.header = header
-    return MarkerArray(markers=[clear, *(marker for marker in lines if marker.points)])
+    clear = Marker(header=header, action=Marker.DELETEALL)
+    return MarkerArray(markers=[clear, *(m for m in markers if m.points or m.text)])
 
 
-def _lines(namespace: str, width: float) -> Marker:
-    marker = Marker(ns=namespace, id=0, type=Marker.LINE_LIST, action=Marker.ADD)
+def _marker(namespace: str, number: int, kind: int, size: float) -> Marker:
+    marker = Marker(ns=namespace, id=number, type=kind, action=Marker.ADD)
     marker.pose.orientation.w = 1.0
-    marker.scale = Vector3(x=width)
+    marker.scale = Vector3(x=size, y=size, z=size)
     marker.lifetime = seconds_to_duration(LIFETIME)
+    return marker
+
+
+def _metres(surface: Surface, pixels: float, anchors: Float[np.ndarray, "n 2"]) -> float:
+    """How wide so many pixels are where the anchors are seen, in the middle of them."""
+    if not len(anchors):
+        return pixels * 1e-3
+    return float(pixels * np.median(surface.depth_at(anchors)) / surface.projection.fx)
+
+
+def _moving_part(motion: Motion, surface: Surface) -> Marker:
+    """A square for each point of a grid that moves."""
+    columns = motion.grid[0]
+    mean = motion.mean
+    move = moving(mean) if columns else np.zeros(len(mean), bool)
+    at, shift = motion.points[move], mean[move]
+    pitch = motion.image_size[0] / max(columns, 1)
+    marker = _marker("moving_part", 0, Marker.POINTS, _metres(surface, pitch, at))
+    marker.points = surface.points(at, at, TINT_LAYER)
+    length = np.linalg.norm(shift, axis=1)
+    marker.colors = _colors(direction_colors(shift), TINT * length / length.max(initial=1e-6))
+    return marker
+
+
+def _ellipses(motion: Motion, shown: np.ndarray, surface: Surface, pen: float) -> Marker:
+    """Outlines of the Gaussians that can be read, as opaque as they are probable."""
+    mixture = motion.points, motion.weights, motion.means, motion.covariances
+    points, weights, means, covariances = (array[shown] for array in mixture)
+    point, component, opacity = ellipses_to_show(
+        points, weights, means, covariances, motion.grid[0] > 0
+    )
+    shift, anchors = means[point, component], points[point]
+    outline = ellipse_outlines(anchors + shift, covariances[point, component], ELLIPSE_CORNERS)
+    segments = np.stack([outline, np.roll(outline, -1, axis=1)], axis=2).reshape(-1, 2)
+    width = _metres(surface, LINE * pen, anchors)
+    marker = _marker("uncertainty", 0, Marker.LINE_LIST, width)
+    repeats = 2 * ELLIPSE_CORNERS
+    marker.points = surface.points(segments, anchors, ELLIPSE_LAYER)
+    marker.colors = _repeated(_colors(direction_colors(shift), opacity), repeats)
     return marker
 
 
 def _arrows(
     namespace: str,
-    start: Float32[np.ndarray, "n 2"],
-    shift: Float32[np.ndarray, "n 2"],
-    plane: Plane,
-    white: bool = False,
-) -> Marker:
-    """All arrows as one line list: a shaft and the two sides of a head each."""
-    marker = _lines(namespace, 2 * LINE_WIDTH if white else LINE_WIDTH)
+    start: Float[np.ndarray, "n 2"],
+    shift: Float[np.ndarray, "n 2"],
+    rgb: np.ndarray,
+    surface: Surface,
+    pen: float,
+    layer: float,
+) -> list[Marker]:
+    """Arrows that are long enough, as two line lists: black borders, and colours before them."""
+    length = np.linalg.norm(shift, axis=1)
+    long = length >= MIN_MOTION
+    start, shift, rgb, length = start[long], shift[long], rgb[long], length[long]
+    corners = _arrow_corners(start, shift, length, pen)
+    pixels = np.stack(corners, axis=1).reshape(-1, 2)
+    markers = []
+    for number, width in enumerate((LINE + 2 * BORDER, LINE)):
+        size = _metres(surface, width * pen, start)
+        marker = _marker(namespace, number, Marker.LINE_LIST, size)
+        marker.points = surface.points(pixels, start, layer + 0.01 * number)
+        colors = rgb if number else np.zeros_like(rgb)
+        marker.colors = _repeated(_colors(colors, np.ones(len(rgb))), len(corners))
+        markers.append(marker)
+    return markers
+
+
+def _arrow_corners(
+    start: Float[np.ndarray, "n 2"],
+    shift: Float[np.ndarray, "n 2"],
+    length: Float[np.ndarray, " n"],
+    pen: float,
+) -> list[Float[np.ndarray, "n 2"]]:
+    """Ends of the shaft and of the two sides of the head, to scale."""
+    along = shift / np.maximum(length, 1e-6)[:, None]
+    across = along[:, ::-1] * (-1, 1)
+    head = np.clip(0.4 * length, 7 * pen, 14 * pen)[:, None]
     end = start + shift
-    back = -0.3 * shift
-    across = 0.5 * back[:, ::-1] * (-1, 1)
-    ends = [start, end, end, end + back + across, end, end + back - across]
-    marker.points = plane.points(np.stack(ends, axis=1).reshape(-1, 2))
-    colors = np.full((len(start), 3), 255) if white else direction_colors(shift)
-    marker.colors = _colors(colors, np.ones(len(start)), len(ends))
-    return marker
+    return [start, end, end, end - head * (along + 0.6 * across),
+            end, end - head * (along - 0.6 * across)]  # fmt: skip
 
 
-def _ellipses(motion: Motion, plane: Plane) -> Marker:
-    """Outlines of the Gaussians that weigh enough, of the points that move furthest first."""
-    marker = _lines("uncertainty", LINE_WIDTH / 2)
-    order = np.argsort(-np.linalg.norm(motion.mean, axis=1))
-    point, component = np.nonzero(motion.weights[order] >= MIN_WEIGHT)
-    point, component = order[point[:MAX_ELLIPSES]], component[:MAX_ELLIPSES]
-    means = motion.means[point, component]
-    outline = ellipse_outlines(
-        motion.points[point] + means, motion.covariances[point, component], ELLIPSE_CORNERS
-    )
-    segments = np.stack([outline, np.roll(outline, -1, axis=1)], axis=2)
-    marker.points = plane.points(segments.reshape(-1, 2))
-    weights = motion.weights[point, component]
-    marker.colors = _colors(direction_colors(means), weights, 2 * ELLIPSE_CORNERS)
-    return marker
+def _legend(motion: Motion, surface: Surface) -> list[Marker]:
+    """What colours, arrows and ellipses mean, in the lower left corner of the picture."""
+    longest = float(np.linalg.norm(motion.mean, axis=1).max(initial=0.0))
+    width, height = motion.image_size
+    radius = min(width, height) / 14
+    centre = np.array([[1.4 * radius, height - 1.4 * radius]])
+    wheel = _marker("legend", 0, Marker.TRIANGLE_LIST, 1.0)
+    if longest >= MIN_MOTION:
+        angles = np.linspace(0, 2 * np.pi, WHEEL_SECTORS + 1)
+        rim = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        corners = [np.zeros_like(rim[1:]), rim[:-1], rim[1:]]
+        pixels = centre + radius * np.stack(corners, axis=1).reshape(-1, 2)
+        wheel.points = surface.points(pixels, centre, LEGEND_LAYER)
+        wheel.colors = _repeated(_colors(direction_colors(rim[:-1]), np.ones(WHEEL_SECTORS)), 3)
+    size = _metres(surface, 0.5 * radius, centre)
+    text = _marker("legend", 1, Marker.TEXT_VIEW_FACING, size)
+    text.text = f"colour: direction, longest {longest:.0f} px"
+    if longest < MIN_MOTION:
+        text.text = "nothing moves"
+    beside = centre + np.array((8.2 * radius, 0))
+    text.pose.position = surface.points(beside, centre, LEGEND_LAYER)[0]
+    text.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+    return [wheel, text]
 
 
-def _colors(rgb: np.ndarray, alpha: np.ndarray, repeats: int) -> list[ColorRGBA]:
-    """One colour for each of a shape's corners."""
-    colors = [
+def _colors(rgb: np.ndarray, alpha: np.ndarray) -> list[ColorRGBA]:
+    return [
         ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=a)
         for (r, g, b), a in zip(rgb.tolist(), alpha.tolist(), strict=True)
     ]
-    return [color for color in colors for _ in range(repeats)]
+
+
+def _repeated(colors: list[ColorRGBA], times: int) -> list[ColorRGBA]:
+    """One colour for each of a shape's corners."""
+    return [color for color in colors for _ in range(times)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -20,16 +20,19 @@ from fpt_ros.engine.statistics import Statistics
 from fpt_ros.engine.turns import Turns
 from fpt_ros.images import rosbags_image
 from fpt_ros.ros import diagnostics, parameters
+from fpt_ros.ros.bond import break_bond, form_bond
 from fpt_ros.ros.image_source import lost_images, why_no_image
 from fpt_ros.ros.images import choose_converter
 from fpt_ros.ros.lifecycle import (
     FAILURE,
     LOG_PERIOD,
     SUCCESS,
+    News,
     refuse_illegal_transitions,
     transition,
 )
 from fpt_ros.ros.outputs import Outputs
+from fpt_ros.ros.qos import unused_overrides
 from fpt_ros.ros.requests import Requests
 from fpt_ros.ros.sample_action import SampleAction
 from fpt_ros.ros.services import create_services
@@ -60,12 +63,14 @@ class FptNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._apply_parameters)
         self.state = "unconfigured"
         self.statistics = Statistics()
+        self._is_news = News()
         self._turns = Turns(self.report_fault)
         self._predictor: Predictor | None = None  # while it is configured
         self._engine: Engine | None = None  # while it is active
         self._outputs: Outputs | None = None
         self._topics: Topics | None = None
         self._convert: Converter = rosbags_image  # chosen when the node is configured
+        self._bond: Any = None  # while it is active, where bondpy is installed
         self._unused_gpu = self._image_problem = ""
         self._requests = Requests(
             self._turns, self.statistics, self._why_inactive, self.report_fault, self._wake
@@ -131,7 +136,10 @@ class FptNode(LifecycleNode):
             )
         except ValueError as error:
             return self._cannot("activate", str(error))
+        for reason in unused_overrides(self):
+            self.get_logger().warning(reason)
         self._engine = self._requests.engine = engine
+        self._bond = form_bond(self)
         self._enter("active", f"waiting for images on {self._topics.image_topic}", "deactivate")
         return super().on_activate(state)
 
@@ -172,16 +180,10 @@ class FptNode(LifecycleNode):
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """As every node's. What keeps its value is accepted, also where it may not be changed."""
-        changes = [parameter for parameter in parameter_list if not self._has_value(parameter)]
+        changes = [change for change in parameter_list if not parameters.has_value(self, change)]
         if not changes:
             return SetParametersResult(successful=True)
         return super().set_parameters_atomically(changes)
-
-    def _has_value(self, parameter: Parameter) -> bool:
-        if not self.has_parameter(parameter.name):
-            return False
-        present = self.get_parameter(parameter.name)
-        return (present.type_, present.value) == (parameter.type_, parameter.value)
 
     def _chosen_converter(self) -> Converter:
         chosen = choose_converter()
@@ -192,7 +194,8 @@ class FptNode(LifecycleNode):
     def _cannot(self, what: str, reason: str) -> TransitionCallbackReturn:
         """A transition that is not possible; the node stays as it was before."""
         self.statistics.failed(reason)
-        self.get_logger().error(f"cannot {what}: {reason}")
+        if self._is_news(reason):
+            self.get_logger().error(f"cannot {what}: {reason}")
         if what != "activate":
             self._release()
         return FAILURE
@@ -207,6 +210,8 @@ class FptNode(LifecycleNode):
         if self._topics is not None:
             self._topics.close()
             self._topics = None
+        break_bond(self, self._bond)
+        self._bond = None
         self._turns.clear()
         self._engine = self._requests.engine = None
         self._requests.end_all("the node was deactivated before the answer was there")

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
@@ -22,6 +24,8 @@ from fpt_ros.ros.markers import motion_markers
 from fpt_ros.ros.qos import advertise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rclpy.lifecycle import LifecycleNode
     from sensor_msgs.msg import CameraInfo
 
@@ -29,17 +33,29 @@ if TYPE_CHECKING:
     from fpt_ros.engine.motion import Motion
     from fpt_ros.inference.model_info import ModelInfo as LoadedModel
 
-RELIABLE = QoSProfile(depth=5)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# What holds until the next prediction: who asks for transient local gets it when they come.
+HOLDS = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TYPES = {
-    "motion": (MotionDistributions, RELIABLE),
-    "flow": (Image, RELIABLE),
-    "overlay": (Image, RELIABLE),
-    "markers": (MarkerArray, RELIABLE),
+    "motion": (MotionDistributions, HOLDS),
+    "flow": (Image, LATCHED),
+    "overlay": (Image, LATCHED),
+    "markers": (MarkerArray, LATCHED),
 }
-
-
 INFO = "~/model_info"
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+LOOK_FOR_READERS = 0.5
+"""Seconds within which a new reader of pictures is served."""
+REPEAT = 5.0
+"""Seconds after which markers are sent again: their lifetime is a little longer."""
+
+
+class Prediction(NamedTuple):
+    """What the pictures are drawn from."""
+
+    motion: Motion
+    frame: Frame
+    info: CameraInfo | None
 
 
 class Outputs:
@@ -54,6 +70,10 @@ class Outputs:
         # Held while publishing, so that no publisher is destroyed under the engine's hands.
         self._lock = threading.Lock()
         self._publishers: dict[str, Any] = {}
+        self._latest: Prediction | None = None
+        self._sent: dict[str, float] = {}
+        """When each picture of the latest prediction was published."""
+        self._readers: dict[str, int] = {}
         try:
             for topic, (message_type, qos) in TYPES.items():
                 create = node.create_lifecycle_publisher
@@ -63,10 +83,14 @@ class Outputs:
         except ValueError:
             self.close()
             raise
+        self._timer = node.create_timer(LOOK_FOR_READERS, self._serve_late_readers, clock=STEADY)
 
     def close(self) -> None:
         """Destroy the publishers; publishing is without effect from here on."""
+        if hasattr(self, "_timer"):
+            self._node.destroy_timer(self._timer)
         with self._lock:
+            self._latest = None
             for publisher in self._publishers.values():
                 self._node.destroy_lifecycle_publisher(publisher)
             self._publishers.clear()
@@ -85,20 +109,44 @@ class Outputs:
         self._publish("flow", flow_to_message(motion.flow, frame.header))
 
     def publish_pictures(self, motion: Motion, frame: Frame, info: CameraInfo | None) -> None:
-        """Overlay and markers, each only if somebody listens."""
-        if self.wanted("overlay"):
-            picture = draw_motion(
-                frame.rgb,
-                motion.pokes,
-                motion.points,
-                motion.weights,
-                motion.means,
-                motion.covariances,
-                motion.grid,
-            )
-            self._publish("overlay", rgb_to_message(picture, frame.header))
-        if self.wanted("markers"):
-            self._publish("markers", motion_markers(motion, frame.header, info))
+        """Overlay and markers, each only if somebody listens; others get them when they come."""
+        latest = Prediction(motion, frame, info)
+        with self._lock:
+            self._latest, self._sent = latest, {}
+        for topic in DRAWN:
+            if self.wanted(topic):
+                self._draw(topic, latest)
+
+    def _draw(self, topic: str, prediction: Prediction) -> None:
+        picture = DRAWN[topic](prediction)
+        with self._lock:
+            if self._latest is not prediction:  # meanwhile there is a newer one
+                return
+            self._sent[topic] = time.monotonic()
+            self._publishers[topic].publish(picture)
+
+    def _serve_late_readers(self) -> None:
+        """Draw for readers that came after the prediction, and repeat markers before they expire.
+
+        In the executor's thread: a picture takes some milliseconds.
+        """
+        with self._lock:
+            readers = {
+                topic: publisher.get_subscription_count()
+                for topic, publisher in self._publishers.items()
+                if topic in DRAWN and publisher.is_activated
+            }
+            if not readers:  # inactive: what was predicted does not hold any more
+                self._latest = None
+            before, self._readers = self._readers, readers
+            latest = self._latest
+        if latest is None:
+            return
+        for topic, count in readers.items():
+            age = time.monotonic() - self._sent.get(topic, -REPEAT)
+            new = count > before.get(topic, 0)
+            if count and (new or topic not in self._sent or (topic == "markers" and age > REPEAT)):
+                self._draw(topic, latest)
 
     def publish_model_info(self, info: LoadedModel) -> None:
         message = ModelInfo(
@@ -120,3 +168,26 @@ class Outputs:
             publisher = self._publishers.get(topic)
             if publisher is not None:
                 publisher.publish(message)
+
+
+def _overlay(prediction: Prediction) -> Image:
+    motion, frame, _ = prediction
+    picture = draw_motion(
+        frame.rgb,
+        motion.pokes,
+        motion.points,
+        motion.weights,
+        motion.means,
+        motion.covariances,
+        motion.grid,
+    )
+    return rgb_to_message(picture, frame.header)
+
+
+def _markers(prediction: Prediction) -> MarkerArray:
+    motion, frame, info = prediction
+    return motion_markers(motion, frame.header, info)
+
+
+DRAWN: dict[str, Callable[[Prediction], Any]] = {"overlay": _overlay, "markers": _markers}
+"""Pictures, which are drawn only for those who listen."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rclpy.node import Node
+    from rclpy.parameter import Parameter
 
 
 def declare(node: Node) -> Settings:
@@ -39,6 +40,14 @@ def read(node: Node, changes: Mapping[str, Any] | None = None) -> Settings:
     values |= {name: value for name, value in (changes or {}).items() if name in FIELDS}
     values |= {name: tuple(values[name]) for name in ("sample_range", "grid")}
     return Settings(**values)
+
+
+def has_value(node: Node, parameter: Parameter) -> bool:
+    """Whether it has that value already."""
+    if not node.has_parameter(parameter.name):
+        return False
+    present = node.get_parameter(parameter.name)
+    return (present.type_, present.value) == (parameter.type_, parameter.value)
 
 
 def refusal(settings: Settings, changed: Sequence[str], state: str) -> str:

@@ -64,6 +64,23 @@ def advertise(
         return create_publisher(kind, topic, copy(qos), qos_overriding_options=OVERRIDES)
 
 
+def unused_overrides(node: Node) -> list[str]:
+    """What is wrong with each override that none of the node's topics has taken.
+
+    No error, as a parameters file for all nodes (`/**`) may hold those of others. To be called when
+    all topics are there.
+    """
+    # The only place where parameters lie that nobody declared.
+    given = [name for name in node._parameter_overrides if name.startswith("qos_overrides.")]
+    used = {name.rpartition(".")[0] for name in node.get_parameters_by_prefix("qos_overrides")}
+    return [
+        f"parameter {name} has no effect: must be qos_overrides.TOPIC.POLICY, where TOPIC is one "
+        f"of {', '.join(sorted(used))} and POLICY one of depth, {', '.join(CHOICES)}"
+        for name in given
+        if not node.has_parameter(name)
+    ]
+
+
 @contextmanager
 def _overrides_named(node: Node, topic: str, kind: str) -> Iterator[None]:
     """Say which parameter is wrong and what it may be; rclpy names the policy and value only."""

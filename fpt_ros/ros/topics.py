@@ -25,6 +25,7 @@ from fpt_ros.images import (
     image_to_rgb,
 )
 from fpt_ros.msg import PokeArray, QueryPoints
+from fpt_ros.ros.cameras import camera_info_topic
 from fpt_ros.ros.conversions import stamp_of
 from fpt_ros.ros.qos import subscribe
 
@@ -260,11 +261,3 @@ def image_topic(node: Node, compressed: bool) -> str:
     """The full name of the image's topic, after remappings."""
     topic = node.resolve_topic_name("image")
     return f"{topic}/compressed" if compressed else topic
-
-
-def camera_info_topic(node: Node) -> str:
-    """As `camera_info` is remapped; else beside the image, by the convention of image_transport."""
-    remapped = node.resolve_topic_name("camera_info")
-    if remapped != node.resolve_topic_name("camera_info", only_expand=True):
-        return remapped
-    return node.resolve_topic_name("image").rpartition("/")[0] + "/camera_info"

@@ -28,6 +28,7 @@ from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.loading import LoadingError
 from fpt_ros.training.loop import CHECKPOINT, Loop, Running
 from fpt_ros.training.recipes import RECIPES, Recipe, Sampling
+from fpt_ros.training.sources import read_sources
 from fpt_ros.training.starting import (
     ENCODER_WEIGHTS,
     start_from_checkpoint,
@@ -46,14 +47,17 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line; settings that are not given are the recipe's."""
     parser = CommandParser(prog="fpt-train", description=__doc__.split("\n\n")[0])
     add = parser.add_argument
-    add("--data", type=Path, nargs="+", required=True, help="shards, or folders of shards")
+    add(
+        "--data", type=Path, nargs="+", required=True,
+        help="shards, folders of shards, or one .yaml file of sources with settings of their own",
+    )  # fmt: skip
     add("--val", type=Path, nargs="+", default=[], help="the same, to validate on")
     add("--out", type=Path, required=True, help="folder for checkpoints and logs")
     add("--recipe", choices=RECIPES, default="base")
     add("--from", dest="start", metavar="CHECKPOINT", help="embedded, hub:... or a file: fine-tune")
     add("--encoder-weights", default="auto", help=f"{ENCODER_WEIGHTS} (default: auto)")
     add("--allow-download", action="store_true", help="of a checkpoint hub:...")
-    add("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    add("--resume", action="store_true", help="go on from the last checkpoint in --out, if any")
     add("--stop-after", type=float, metavar="HOURS", help="save and end then; go on with --resume")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
     add("--compile", nargs="?", const="inductor", metavar="BACKEND", help="use torch.compile")
@@ -162,7 +166,7 @@ def starting_model(
 ) -> tuple[FlowPokeTransformer, Recipe]:
     """The model to train, and the recipe with its settings."""
     if options.start is None:
-        weights = "none" if options.resume else options.encoder_weights
+        weights = "none" if resumes(options) else options.encoder_weights
         return start_from_encoder(recipe.model, weights), recipe
     if options.encoder_weights != "auto":
         raise ValueError("--encoder-weights is given beside --from, whose encoder it would replace")
@@ -188,10 +192,12 @@ def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} is there: go on with --resume, or take another --out")
     recipe = make_recipe(options)
-    torch.manual_seed(recipe.seed)
-    model, recipe = starting_model(options, recipe)
     quiet = not processes.first
     index = read_index(options.data, quiet)
+    torch.manual_seed(recipe.seed)
+    model, recipe = starting_model(options, recipe)
+    if options.horizon is None:
+        recipe = with_horizon(model, recipe, index, quiet)
     trainer = Trainer(model, recipe, processes, options.compile)
     if recipe.bfloat16 and not trainer.loss.in_bfloat16 and processes.first:
         print("in float32: this CPU is not faster in bfloat16")
@@ -201,14 +207,35 @@ def prepare(options: argparse.Namespace, processes: Processes) -> Loop:
         index_val = read_index(options.val, quiet)
         validation = Validation(index_val, recipe, processes, running.val_samples)
     loop = Loop(trainer, index, validation, options.out, running)
-    if options.resume:
+    if resumes(options):
         loop.resume()
     return loop
 
 
+def resumes(options: argparse.Namespace) -> bool:
+    """Whether there is a training to go on with; else `--resume` begins one, so that the command
+    of a job that is started again need not change."""
+    return options.resume and (options.out / CHECKPOINT).exists()
+
+
+def with_horizon(
+    model: FlowPokeTransformer, recipe: Recipe, index: ShardIndex, quiet: bool
+) -> Recipe:
+    """The recipe, with the seconds that the clips' targets lie ahead as the model's horizon."""
+    seconds = index.horizons(recipe.sampling)
+    horizon = seconds[0] if len(seconds) == 1 else 0.0
+    if len(seconds) > 1 and not quiet:
+        print(
+            f"horizon: not one, targets are {', '.join(f'{s:g}' for s in seconds)} s ahead; the "
+            "weights will say that it is unknown, unless --horizon says it"
+        )
+    model.config = dataclasses.replace(model.config, horizon=horizon)
+    return dataclasses.replace(recipe, model=model.config)
+
+
 def read_index(inputs: list[Path], quiet: bool) -> ShardIndex:
     """The samples; what is none is named and passed over."""
-    index = ShardIndex(inputs, quiet)
+    index = ShardIndex(read_sources(inputs), quiet)
     if not quiet:
         for text in index.broken:
             print(f"passed over the rest of a shard: {text}")

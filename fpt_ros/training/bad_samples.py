@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,8 +11,20 @@ from tqdm import tqdm
 from fpt_ros.training.dataset import Loaded
 from fpt_ros.training.distributed import Processes
 
-JUDGED_FROM = 100
-"""Samples read before their share of bad ones is judged."""
+CHANCE = 1e-6
+"""Probability below which chance alone does not explain how many samples are bad."""
+
+
+def too_many(bad: int, read: int, share: float) -> bool:
+    """Whether so many bad ones among those read are no chance where `share` of all may be bad.
+
+    By Chernoff's bound on the binomial distribution's tail.
+    """
+    if bad <= share * read:
+        return False
+    found = bad / read
+    good = (1 - found) * math.log((1 - found) / (1 - share)) if found < 1 else 0.0
+    return share == 0 or read * (found * math.log(found / share) + good) > -math.log(CHANCE)
 
 
 class TooManyBadSamplesError(ValueError):
@@ -49,7 +62,7 @@ class BadSamples:
         self.read += sum(count for _, count in gathered)
         if new and self.processes.first:
             self._write(new)
-        if self.read >= JUDGED_FROM and self.bad > self.max_share * self.read:
+        if too_many(self.bad, self.read, self.max_share):
             raise TooManyBadSamplesError(
                 f"{self.bad} of {self.read} samples read are bad, more than the share of "
                 f"{self.max_share:g} that max_bad_share allows; they are named in {self.path}"

@@ -55,8 +55,9 @@ class MomentDataset(Dataset[Drawn]):
         size = self.recipe.model.image_size
         for _ in range(ATTEMPTS):
             try:
-                sample = self.index.read(number)
-                fields = draw_sample(sample, self.recipe.sampling, size, request.noise, rng)
+                sample, source = self.index.read(number), self.index.source(number)
+                sampling = source.sampling(sample, self.recipe.sampling)
+                fields = draw_sample(sample, sampling, size, request.noise, rng, source.camera)
                 return Drawn(self.index.name(number), fields, bad)
             except SampleError as error:
                 bad.append(f"{self.index.name(number)}: {error}")

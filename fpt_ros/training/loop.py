@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import asdict, dataclass, replace
@@ -104,6 +105,8 @@ class Loop:
         last = trainer.recipe.steps
         self._since = time.monotonic()
         hidden = not self.processes.first
+        if trainer.step == 0:
+            self._validate()  # what the training starts from
         with tqdm(total=last, initial=trainer.step, unit=" steps", disable=hidden) as bar:
             for loaded in batches(self._loader(), lambda: bool(stop.reason)):
                 report = (trainer.step + 1) % every.report_every == 0
@@ -152,7 +155,7 @@ class Loop:
     def _loader(self) -> torch.utils.data.DataLoader[Loaded]:
         trainer, processes = self.trainer, self.processes
         order = Order(
-            len(self.index), trainer.recipe, trainer.step, processes.rank, processes.count
+            *self.index.portions, trainer.recipe, trainer.step, processes.rank, processes.count
         )
         dataset = MomentDataset(self.index, trainer.recipe)
         pinned = processes.device.type == "cuda"
@@ -209,9 +212,8 @@ class Loop:
     def save(self) -> None:
         """Write `checkpoint.pt` to resume from and `model.safetensors` to use, both whole."""
         self.bad.report()
-        state = self.trainer.state() | {
-            "data": self.index.fingerprint,
-            "pictures_a_step": self._pictures_a_step,
+        state = self.trainer.state() | self._position_in_data
+        state |= {
             "bad_samples": self.bad.state(),
             "seconds": self.seconds,
         }
@@ -225,14 +227,11 @@ class Loop:
         """Go on where `checkpoint.pt` was saved.
 
         Raises:
-            FileNotFoundError: there is none.
             ValueError: it was begun with other settings or data; names what differs.
         """
         path = self.out / CHECKPOINT
-        if not path.is_file():
-            raise FileNotFoundError(f"nothing to resume: {path} is missing")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        mine = {"data": self.index.fingerprint, "pictures_a_step": self._pictures_a_step}
+        mine = self._position_in_data
         was, now = state["recipe"], asdict(self.trainer.recipe)
         for recipe in (was, now):  # other processes may share the same pictures
             del recipe["sampling"]["images"]
@@ -248,6 +247,12 @@ class Loop:
         self.seconds = state["seconds"]
 
     @property
-    def _pictures_a_step(self) -> int:
-        """Of all processes: the position in the data follows from it and the step."""
-        return self.trainer.recipe.sampling.images * self.processes.count
+    def _position_in_data(self) -> dict[str, Any]:
+        """What it follows from, together with the step."""
+        asked = ("skips", "horizon", "weight", "camera")
+        sources = [{name: getattr(source, name) for name in asked} for source in self.index.sources]
+        return {
+            "data": self.index.fingerprint,
+            "sources": json.dumps(sources),
+            "pictures_a_step": self.trainer.recipe.sampling.images * self.processes.count,
+        }

@@ -39,6 +39,11 @@ class Sampling:
     """Query points for each number of pokes seen."""
     skips: tuple[int, ...] = (DEFAULT_SKIP,)
     """Frames from a picture to its target, one drawn for each motion; negative: back in time."""
+    published: bool = True
+    """Draw pokes and queries as the published code does: of the tracks seen in the picture, in any
+    order, the first are the pokes; each number of pokes has the queries that follow one place in
+    that order. Settings of pokes and bodies do not count then. Otherwise as these say, and even
+    over the picture."""
     any_poke: float = 1.0
     """Share of the pokes anywhere on the picture; the others are on what moves."""
     one_body: float = 0.0
@@ -176,6 +181,7 @@ RECIPES = {
             pokes=5,
             queries=12,
             skips=(1, 2, 3, -1, -2, -3),
+            published=False,
             any_poke=0.15,
             one_body=0.5,
             body_share=0.5,

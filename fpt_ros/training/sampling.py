@@ -52,14 +52,18 @@ def draw_sample(
     image_size: int,
     noise: float,
     rng: np.random.Generator,
+    camera: str = "tracks",
 ) -> dict[str, np.ndarray]:
     """What a clip gives to a `Batch`, by field; the same for the same state of `rng`.
+
+    Args:
+        camera: how it is known whether the camera stands still, see `read_moment`.
 
     Raises:
         SampleError: the clip cannot be used.
     """
     start, skips = draw_moment(sample, sampling, rng)
-    moment = read_moment(sample, start, skips)
+    moment = read_moment(sample, start, skips, camera)
     height, width = moment.image.shape[:2]
     if height != width:
         raise SampleError(f"sample {moment.key!r}: {width} x {height} pixels: must be square")
@@ -73,7 +77,8 @@ def draw_sample(
     pairs = rng.choice(
         len(moment.points), sampling.pairs, replace=len(moment.points) < sampling.pairs
     )
-    motions = [draw_motion(moment, row, sampling, noise, rng) for row in range(len(skips))]
+    draw = draw_as_published if sampling.published else draw_motion
+    motions = [draw(moment, row, sampling, noise, rng) for row in range(len(skips))]
     unknown = np.full(len(moment.points), UNKNOWN_BODY, np.int32)
     bodies = unknown if moment.bodies is None else moment.bodies
     return {
@@ -91,16 +96,38 @@ def draw_moment(
 ) -> tuple[int, list[int]]:
     """A frame to start from, and for each motion how many frames on its target is."""
     inside = usable(*parse_tracks(sample))
-    starts = {skip: start_frames(inside, skip) for skip in sampling.skips}
+    fewest = FEWEST_TRACKS
+    if sampling.published:
+        fewest = sampling.pokes + sampling.queries
+    starts = {skip: start_frames(inside, skip, fewest) for skip in sampling.skips}
     every = np.unique(np.concatenate(list(starts.values())))
     if not len(every):
         raise SampleError(
-            f"sample {sample['__key__']!r}: of its {len(inside)} frames none has {FEWEST_TRACKS} "
+            f"sample {sample['__key__']!r}: of its {len(inside)} frames none has {fewest} "
             f"visible tracks and a target {_listed(sampling.skips)} frames on"
         )
     start = int(rng.choice(every))
     possible = [skip for skip in sampling.skips if start in starts[skip]]
     return start, rng.choice(possible, sampling.motions).tolist()
+
+
+def draw_as_published(
+    moment: Moment, row: int, sampling: Sampling, noise: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """As `draw_motion`, in the published code's way: tracks count alike wherever they stand, and
+    also where they are hidden at the motion's end; a query may be one of the pokes."""
+    order = rng.permutation(len(moment.points))
+    if len(order) < sampling.pokes + sampling.queries:  # after a crop
+        raise SampleError(
+            f"sample {moment.key!r}: {len(order)} tracks are fewer than {sampling.pokes} pokes and "
+            f"{sampling.queries} queries"
+        )
+    prefixes = np.arange(sampling.pokes)
+    first = rng.integers(0, len(order) - sampling.queries - prefixes)
+    queries = order[first[:, None] + np.arange(sampling.queries)]
+    weights = np.ones(queries.shape, np.float32)
+    pokes = order[: sampling.pokes]
+    return _motion(moment.points, moment.flows[row], pokes, queries, weights, noise, rng)
 
 
 def draw_motion(
@@ -124,6 +151,18 @@ def draw_motion(
         moving = np.flatnonzero(moves(points, flow, bodies))
     pokes = choose_pokes(moving, bodies, evenly, sampling, rng)
     queries, weights = choose_queries(bodies, evenly, sampling, rng)
+    return _motion(points, flow, pokes, queries, weights, noise, rng)
+
+
+def _motion(
+    points: Float32[np.ndarray, "n 2"],
+    flow: Float32[np.ndarray, "n 2"],
+    pokes: Int[np.ndarray, "L"],
+    queries: Int[np.ndarray, "L q"],
+    weights: Float32[np.ndarray, "L q"],
+    noise: float,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
     disturbance = rng.standard_normal((*queries.shape, 2), np.float32) * np.float32(noise)
     return {
         "poke_pos": points[pokes],

@@ -48,6 +48,7 @@ class Validation:
         sampling = replace(
             recipe.sampling,
             motions=1,
+            published=False,
             pokes=2,
             queries=64,
             any_poke=0.0,
@@ -74,12 +75,14 @@ class Validation:
     def moments(self) -> list[Moment]:
         """One of each validation clip whose bodies are known, with targets as in training."""
         found = []
+        index = self.dataset.index
         rng = np.random.default_rng(SEED)
         for number in self._numbers:
             with contextlib.suppress(SampleError):
-                sample = self.dataset.index.read(int(number))
-                start, skips = draw_moment(sample, self.recipe.sampling, rng)
-                moment = read_moment(sample, start, skips)
+                sample, source = index.read(int(number)), index.source(int(number))
+                sampling = source.sampling(sample, self.recipe.sampling)
+                start, skips = draw_moment(sample, sampling, rng)
+                moment = read_moment(sample, start, skips, source.camera)
                 found += [] if moment.bodies is None else [moment]
         return found
 

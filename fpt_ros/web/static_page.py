@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from fpt_ros.command_line import CommandParser
+from fpt_ros.export.checking import Stages
 from fpt_ros.inference.view import View
 from fpt_ros.web.messages import STATIC
 from fpt_ros.web.offers import shipped
@@ -66,14 +66,14 @@ def with_tab_engine(html: str) -> str:
 def embed_samples(folder: Path, model: Path) -> None:
     """Each sample's tensors, embedded beforehand: NAME.f32 has the outputs of the stage `image`,
     one after the other, little-endian float32."""
-    session = onnxruntime.InferenceSession(model / "image.onnx")
+    stages = Stages(model)
     size = json.loads((model / "model.json").read_text())["view_size"]
     for offer in shipped():
         rgb = torch.from_numpy(offer.read(0))
         square = View(rgb.shape[1], rgb.shape[0]).square(rgb, size)
-        tensors = session.run(None, {"images": square.numpy()})
+        tensors = stages.run("image", {"images": square.numpy()})
         with (folder / f"{offer.name}.f32").open("wb") as file:
-            for tensor in tensors:
+            for tensor in tensors.values():
                 file.write(np.ascontiguousarray(tensor, "<f4").tobytes())
 
 

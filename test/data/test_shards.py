@@ -13,6 +13,7 @@ from footage import fpt_data, moving
 from fpt_ros.data.clips import Clip, SampleError, clip_files, parse_clip, parse_tracks
 from fpt_ros.data.shards import files_below, find_shards, read_samples, sample_places
 from fpt_ros.training.index import ShardIndex
+from fpt_ros.training.sources import Source
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -43,7 +44,7 @@ def test_what_came_in(name, tmp_path):
     done = fpt_data("inspect", FIXTURES / name, "--out", tmp_path, "--skip", 5)
     assert done.returncode == 0 and "1, 1 of them usable" in done.stdout
     assert f"of no sample              {len(foreign)} files: " in done.stdout
-    index = ShardIndex([FIXTURES / name], quiet=True)
+    index = ShardIndex([Source((FIXTURES / name,))], quiet=True)
     assert len(index) == 1 and index.foreign == foreign
     done = fpt_data("track", FIXTURES / name, "--out", tmp_path / "out", "--points", 20)
     assert "1 clips written now, 0 sources or clips skipped" in done.stdout
@@ -104,7 +105,7 @@ def test_a_shard_that_is_not_whole_gives_what_it_has(tmp_path, how):
         for one in read_samples(path):
             found.append(one["__key__"])  # they count although an error follows
     assert found == ["a", "b"]
-    index = ShardIndex([path], quiet=True)
+    index = ShardIndex([Source((path,))], quiet=True)
     assert len(index) == 2 and "shard.tar is not a whole tar file" in index.broken[0]
 
 

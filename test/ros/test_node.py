@@ -224,3 +224,23 @@ def test_process_with_a_parameter_that_is_not_allowed(tmp_path):
     node = NodeProcess("wrong", tmp_path / "wrong.log", trigger="sometimes")
     assert node.process.wait(60) == 1
     assert "cannot start: trigger is 'sometimes'" in node.log and "Traceback" not in node.log
+
+
+def test_overrides_that_no_topic_takes_are_named(start, tiny_checkpoint, capfd):
+    used, typo, lost = (
+        f"qos_overrides.{name}"
+        for name in (
+            "/image.subscription.depth",
+            "/image.subscription.reliabilty",
+            "/imag.subscription.depth",
+        )
+    )
+    node = start(
+        *("-p", f"checkpoint:={tiny_checkpoint}", "-p", f"{used}:=3"),
+        *("-p", f"{typo}:=reliable", "-p", f"{lost}:=3"),
+    )
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    said = [line for line in capfd.readouterr().err.splitlines() if "has no effect" in line]
+    assert len(said) == 2
+    assert f"parameter {typo} has" in said[0] and f"parameter {lost} has" in said[1]
+    assert "/image.subscription, " in said[0] and "POLICY one of depth, history" in said[0]

@@ -34,6 +34,14 @@ def listener(planner):
     planner.node.destroy_subscription(subscription)
 
 
+def stamp_of_newest(messages: list) -> Time | None:
+    """Of pictures or markers; None if there are none yet."""
+    if not messages:
+        return None
+    newest = messages[-1]
+    return (newest.markers[0] if isinstance(newest, MarkerArray) else newest).header.stamp
+
+
 def test_each_poke_array_gives_a_motion(listener):
     stamp = listener.kept_image()
     for i in range(3):
@@ -158,7 +166,8 @@ def test_overlay_is_the_image_with_the_motion_on_it(listener):
     stamp = listener.kept_image()
     listener.points([60], [50])
     listener.pokes((20, 20, 40, 0))
-    overlay = listener.wait_for_message("overlay")
+    listener.wait_for(lambda: stamp_of_newest(listener.received["overlay"]) == stamp)
+    overlay = listener.received["overlay"][-1]
     assert (overlay.encoding, overlay.width, overlay.height) == ("rgb8", 96, 64)
     assert (overlay.header.stamp, overlay.header.frame_id) == (stamp, FRAME)
     pixels = np.frombuffer(overlay.data, np.uint8).reshape(64, 96, 3)
@@ -175,19 +184,47 @@ def test_markers_project_with_the_camera_info(listener):
     listener.points([60], [50])
     time.sleep(0.2)
     listener.pokes((48, 32, 16, 0))
-    clear, *shown = listener.wait_for_message("markers").markers
+    listener.wait_for(lambda: stamp_of_newest(listener.received["markers"]) == stamp)
+    clear, *shown = listener.received["markers"][-1].markers
     assert clear.action == Marker.DELETEALL
-    assert [(marker.ns, marker.id) for marker in shown] == [
-        ("pokes", 0),
-        ("motion", 0),
-        ("uncertainty", 0),
-    ]
+    by_name = {(marker.ns, marker.id): marker for marker in shown}
+    assert len(by_name) == len(shown)
     assert all(marker.header.stamp == stamp for marker in shown)
     assert all(marker.header.frame_id == FRAME for marker in shown)
-    start, end = shown[0].points[:2]
-    assert (start.x, start.y, start.z) == (0.0, 0.0, 1.0)  # the principal point, 1 m ahead
-    assert (end.x, end.y) == pytest.approx((16 / 80, 0.0))
-    assert len(shown[2].points) == len(shown[2].colors) > 0
+    assert all(0 < marker.lifetime.sec < 60 for marker in shown)
+    start, end = by_name["pokes", 1].points[:2]
+    assert (start.x, start.y) == (0.0, 0.0)  # the principal point
+    assert 0.9 < start.z < 1.0  # before the plane 1 m ahead
+    assert (end.x / end.z, end.y / end.z) == pytest.approx((16 / 80, 0.0))
+    listener.node.destroy_subscription(subscription)
+
+
+@pytest.mark.parametrize("topic", ["overlay", "markers"])
+@pytest.mark.parametrize("durability", list(DurabilityPolicy)[1:3])
+def test_who_comes_late_gets_what_holds(listener, topic, durability):
+    """Without a new poke; whether latching is asked for or not."""
+    stamp = listener.kept_image()
+    listener.pokes(POKE)
+    listener.wait_for_message("motion")
+    kind = {"overlay": Image, "markers": MarkerArray}[topic]
+    for _ in range(2):  # also who comes back
+        subscription = listener.listen(topic, kind, QoSProfile(depth=1, durability=durability))
+        listener.wait_for(lambda: stamp_of_newest(listener.received[topic]) == stamp, 5)
+        listener.node.destroy_subscription(subscription)
+        time.sleep(0.6)
+        listener.received[topic].clear()
+
+
+def test_motion_is_latched(listener):
+    listener.kept_image()
+    listener.pokes(POKE)
+    newest = listener.wait_for_message("motion")
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    late: list = []
+    subscription = listener.node.create_subscription(
+        MotionDistributions, "motion", late.append, latched
+    )
+    listener.wait_for(lambda: late and late[-1] == newest, 5, "the motion that holds")
     listener.node.destroy_subscription(subscription)
 
 

@@ -69,7 +69,7 @@ def test_two_processes_train_as_one_with_both_batches(toy_data, tmp_path):
         assert (ours - theirs).norm() <= 0.03 * theirs.norm() + 1e-7
     assert len(saved["two"]["random"]) == 2
     figures = [records(tmp_path / name) for name in ("one", "two")]
-    assert len(figures[0]) == len(figures[1]) == 5
+    assert len(figures[0]) == len(figures[1]) == 6
     for ours, theirs in zip(*figures, strict=True):
         # The first two depend on the machine, the others on samples that each process draws.
         for name in ours.keys() - {"seconds", "samples_per_second", "train/epe", *PCK}:
@@ -90,7 +90,8 @@ def test_it_logs_validates_and_leaves_a_usable_model(toy_data, tmp_path):
     assert "trained to the end" in finish(done)
     run = tmp_path / "run"
     written = records(run)
-    assert [record["step"] for record in written] == [2, 4, 4]
+    assert [record["step"] for record in written] == [0, 2, 4, 4], "measured before it begins, too"
+    assert written[0].keys() == written[3].keys()
     figures = {name for record in written for name in record} - {"step"}
     wanted = {"loss", "nll", "pair", "epe", "pck_0.1", "pck_0.01", "pck_0.001", "gradient_trunk"}
     wanted |= {"rate_transformer", "flow_length", "poke_length", "camera_static"}
@@ -100,17 +101,18 @@ def test_it_logs_validates_and_leaves_a_usable_model(toy_data, tmp_path):
     assert set(board.Tags()["scalars"]) == figures
     events = board.Scalars("train/nll")
     assert [event.step for event in events] == [2, 4]
-    assert events[1].value == pytest.approx(written[1]["train/nll"])
+    assert events[1].value == pytest.approx(written[2]["train/nll"])
     assert list(run.glob("wandb/offline-run-*/*.wandb"))
     model = load_checkpoint(run / "model.safetensors", device="cpu")
     embedded = load_checkpoint("embedded", device="cpu")
+    assert (run / "model.safetensors").stat().st_mode == (run / "log.jsonl").stat().st_mode
     assert model.config.width == embedded.config.width and model.config.license == "Apache-2.0"
 
 
 def test_a_terminated_training_saves_and_goes_on(toy_data, tmp_path):
     command = ["--data", toy_data / "train", "--out", tmp_path, *OPTIONS]
     command += ["--steps=100000", "--report-every=1"]
-    process = start(*TRAIN, *command)
+    process = start(*TRAIN, *command, "--resume")  # the same command begins and goes on
     wait_for_steps(process, tmp_path, 3)
     process.send_signal(signal.SIGTERM)
     out = finish(process)

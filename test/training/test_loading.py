@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from tiny import tiny_loop, tiny_recipe
+from tiny import index_of, tiny_loop, tiny_recipe
 from torch.utils.data import DataLoader, Dataset
 
 from fpt_ros.training import dataset
@@ -17,6 +17,7 @@ from fpt_ros.training.dataset import MomentDataset
 from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.loading import LoadingError, batches, check_shared_memory
 from fpt_ros.training.order import Order
+from fpt_ros.training.sources import Source
 from fpt_ros.training.stopping import Stop
 
 
@@ -74,7 +75,7 @@ class StuckIndex(ShardIndex):
 def test_a_stopped_training_saves_what_it_has(toy_data, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "PATIENCE", 0.5)
     loop = tiny_loop(tiny_recipe(), toy_data / "train", tmp_path, workers=1)
-    loop.index = StuckIndex([toy_data / "train"], quiet=True)
+    loop.index = StuckIndex([Source((toy_data / "train",))], quiet=True)
     assert not loop.run(Stop(hours=4 / 3600))
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["step"] == loop.trainer.step < 8
@@ -88,8 +89,8 @@ def test_a_process_that_dies_is_named():
 
 def test_shared_memory_that_is_too_small_is_found_at_the_start(toy_data):
     recipe = tiny_recipe()
-    index = ShardIndex([toy_data / "train"], quiet=True)
-    moments, first = MomentDataset(index, recipe), next(iter(Order(len(index), recipe)))
+    index = index_of(toy_data / "train")
+    moments, first = MomentDataset(index, recipe), next(iter(Order(*index.portions, recipe)))
     check_shared_memory(moments, first, 2)
     check_shared_memory(moments, first, 0)
     with pytest.raises(LoadingError, match=r"/dev/shm has [0-9]+ MB free, batches of .*--shm-size"):

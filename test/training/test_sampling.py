@@ -13,7 +13,13 @@ from fpt_ros.data.clips import SampleError, clip_files
 from fpt_ros.data.moments import Moment, read_moment
 from fpt_ros.training.augment import crop, mirror, photograph
 from fpt_ros.training.recipes import Sampling
-from fpt_ros.training.sampling import choose_pokes, choose_queries, draw_motion, draw_sample
+from fpt_ros.training.sampling import (
+    choose_pokes,
+    choose_queries,
+    draw_as_published,
+    draw_motion,
+    draw_sample,
+)
 
 
 def sample(seed: int = 0, bodies: bool = True) -> dict:
@@ -51,7 +57,9 @@ def test_worker_processes_draw_the_same(toy_data):
 
 def test_pokes_and_queries_are_true_motions():
     clip = toy_clip(np.random.default_rng(0), "toy")
-    sampling = Sampling(motions=6, pokes=5, queries=9, skips=(1, -1, 2), any_poke=0.5)
+    sampling = Sampling(
+        motions=6, pokes=5, queries=9, skips=(1, -1, 2), published=False, any_poke=0.5
+    )
     files = {"__key__": "toy", **clip_files(clip)}
     drawn = draw_sample(files, sampling, SIDE, 0.0, np.random.default_rng(3))
     known = np.concatenate(
@@ -133,13 +141,45 @@ def test_what_moves_in_front_of_the_world_does_not_move_the_camera():
         assert read_moment(files, 0, [1]).camera_static.tolist() == [static]
 
 
+def test_a_camera_may_be_known_beforehand():
+    for camera, static in (("tracks", True), ("static", True), ("moving", False)):
+        assert read_moment(sample(), 0, [1, 2], camera).camera_static.tolist() == [static, static]
+
+
+def test_the_published_drawing_takes_tracks_in_any_order_and_whatever_becomes_of_them():
+    count, sampling = 90, Sampling(pokes=60, queries=7)
+    points = np.random.default_rng(1).random((count, 2), np.float32)
+    hidden = np.zeros((2, count), bool)  # at the motion's end, which does not matter
+    found = Moment("toy", np.zeros((4, 4, 3), np.uint8), points, np.stack([0 * points, points]),
+                   hidden, hidden[:, 0])  # fmt: skip
+    place = {tuple(point): number for number, point in enumerate(points.tolist())}
+    first = []
+    for seed in range(200):
+        drawn = draw_as_published(found, 1, sampling, 0.0, np.random.default_rng(seed))
+        order = np.random.default_rng(seed).permutation(count)
+        np.testing.assert_array_equal(drawn["poke_pos"], points[order[:60]])
+        asked = [[place[tuple(point)] for point in row] for row in drawn["query_pos"].tolist()]
+        rank = np.argsort(order)[np.array(asked)]
+        assert (np.diff(rank) == 1).all(), "a number of pokes has queries that follow one another"
+        first.append(rank[:, 0])
+        for kind in ("poke", "query"):
+            np.testing.assert_array_equal(drawn[f"{kind}_flow"], drawn[f"{kind}_pos"])
+    least, most = np.min(first, 0), np.max(first, 0)
+    assert least.max() <= 3 and (most < count - 7 - np.arange(60)).all()
+    assert abs(np.mean(first, 0)[0] - (count - 8) / 2) < 6, "each place is as likely"
+    with pytest.raises(SampleError, match=r"90 tracks are fewer than 300 pokes and 7 queries"):
+        many = replace(sampling, pokes=300)
+        draw_as_published(found, 1, many, 0.0, np.random.default_rng(0))
+
+
 def test_noise_has_its_deviation():
-    drawn = draw_sample(sample(), Sampling(skips=(1,)), SIDE, 0.004, np.random.default_rng(0))
+    sampling = Sampling(skips=(1,), published=False)
+    drawn = draw_sample(sample(), sampling, SIDE, 0.004, np.random.default_rng(0))
     assert abs(drawn["query_noise"].std() - 0.004) < 4e-4
 
 
 def test_a_clip_too_short_says_so():
-    message = "of its 4 frames none has 128 visible tracks and a target 25 frames on"
+    message = "of its 4 frames none has 143 visible tracks and a target 25 frames on"
     with pytest.raises(SampleError, match=message):
         draw_sample(sample(), Sampling(), SIDE, 0.0, np.random.default_rng(0))
 

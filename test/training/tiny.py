@@ -15,6 +15,7 @@ from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.loop import Loop, Running
 from fpt_ros.training.order import Order
 from fpt_ros.training.recipes import RECIPES, Recipe
+from fpt_ros.training.sources import Source
 from fpt_ros.training.starting import start_from_encoder
 from fpt_ros.training.trainer import Trainer
 from fpt_ros.training.validation import Validation
@@ -55,6 +56,10 @@ def tiny_trainer(recipe: Recipe, encoder: str = "none", **options: Any) -> Train
     return Trainer(start_from_encoder(recipe.model, encoder), recipe, **options)
 
 
+def index_of(data: Path) -> ShardIndex:
+    return ShardIndex([Source((data,))], quiet=True)
+
+
 def tiny_loop(
     recipe: Recipe,
     data: Path,
@@ -67,11 +72,11 @@ def tiny_loop(
     trainer = tiny_trainer(recipe, encoder)
     validation = None
     if val is not None:
-        validation = Validation(ShardIndex([val], quiet=True), recipe, trainer.processes, 12)
-    return Loop(trainer, ShardIndex([data], quiet=True), validation, out, Running(**running))
+        validation = Validation(index_of(val), recipe, trainer.processes, 12)
+    return Loop(trainer, index_of(data), validation, out, Running(**running))
 
 
 def batches(recipe: Recipe, data: Path, workers: int = 0, first: int = 0) -> Iterator[Loaded]:
-    index = ShardIndex([data], quiet=True)
-    order = Order(len(index), recipe, first)
+    index = index_of(data)
+    order = Order(*index.portions, recipe, first)
     return iter(make_loader(MomentDataset(index, recipe), order, workers, False))

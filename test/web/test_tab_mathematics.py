@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from fpt_ros.inference.view import View
 from fpt_ros.model import MotionMixture
@@ -19,27 +19,20 @@ from fpt_ros.web.messages import STATIC
 
 POINTS, COMPONENTS = 40, 4
 RADII = [0.01, 1, 8, 1000]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
 
 
 @pytest.fixture(scope="module")
-def run() -> Any:
-    """Runs JavaScript in Chromium; `files` gives the page's modules."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.route("http://page/*", lambda route: route.fulfill(body="", content_type="text/html"))
-        page.route(
-            "http://page/**/*.js",
-            lambda route: route.fulfill(
-                path=STATIC / route.request.url.removeprefix("http://page/")
-            ),
-        )
-        page.goto("http://page/")
-        yield lambda script, *arguments: page.evaluate(
-            f"async (given) => {{ {script} }}", arguments
-        )
-        browser.close()
+def run(browser: Browser) -> Iterator[Callable[..., Any]]:
+    """Runs JavaScript that imports the page's modules; `given` are the arguments."""
+    page = browser.new_page()
+    page.route("http://page/*", lambda route: route.fulfill(body="", content_type="text/html"))
+    page.route(
+        "http://page/**/*.js",
+        lambda route: route.fulfill(path=STATIC / route.request.url.removeprefix("http://page/")),
+    )
+    page.goto("http://page/")
+    yield lambda script, *given: page.evaluate(f"async (given) => {{ {script} }}", given)
+    page.close()
 
 
 @pytest.fixture(scope="module", params=["like the model's", "narrow ones far apart"])

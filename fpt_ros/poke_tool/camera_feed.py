@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera's newest image, its calibration and its depth, as they arrive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fpt_ros.images import ImageError, compressed_to_rgb, image_to_rgb
+from fpt_ros.ros.cameras import camera_info_topic
+from fpt_ros.ros.projection import Surface, plane_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float32, UInt8
+    from rclpy.node import Node
+    from rclpy.subscription import Subscription
+
+NEWEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+DEPTH_UNITS = {"16UC1": (np.uint16, 1e-3), "32FC1": (np.float32, 1.0)}
+"""Type of the samples, and metres in one."""
+
+
+class CameraFeed:
+    """Listens to `image` (or `image/compressed`), `camera_info` and `depth`.
+
+    `on_image` is called with each image. Images are listened to only while they are `wanted`, and
+    until the first one has told their size and frame.
+    """
+
+    def __init__(self, node: Node, compressed: bool, on_image: Callable[[], None]) -> None:
+        self._node = node
+        self._on_image = on_image
+        self._kind: type = CompressedImage if compressed else Image
+        self._read: Any = compressed_to_rgb if compressed else image_to_rgb
+        self.topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        self._subscription: Subscription | None = None
+        self._message: Any = None
+        self._info: CameraInfo | None = None
+        self._depth: Image | None = None
+        self._rgb: UInt8[np.ndarray, "h w 3"] | None = None
+        info = camera_info_topic(node)
+        node.create_subscription(CameraInfo, info, self._take_info, NEWEST_ONLY)
+        node.create_subscription(Image, "depth", self._take_depth, NEWEST_ONLY)
+        self.want(True)
+
+    def want(self, wanted: bool) -> None:
+        """Whether images are needed; one that tells their size always is."""
+        wanted = wanted or self._message is None
+        if wanted and self._subscription is None:
+            self._subscription = self._node.create_subscription(
+                self._kind, self.topic, self._take_image, NEWEST_ONLY
+            )
+        elif not wanted and self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    @property
+    def header(self) -> Any:
+        """std_msgs/Header of the newest image; None before the first."""
+        return None if self._message is None else self._message.header
+
+    @property
+    def rgb(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The newest image; ImageError if it cannot be read."""
+        if self._rgb is None:
+            if self._message is None:
+                raise ImageError("no image has arrived yet")
+            self._rgb = self._read(self._message)
+        return self._rgb
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height [px] of the newest image; ImageError as rgb."""
+        height, width = self.rgb.shape[:2]
+        return width, height
+
+    @property
+    def surface(self) -> Surface:
+        """Where the pixels lie in the optical frame; ImageError as rgb."""
+        return Surface(plane_of(self.size, self._info), self._depth_of_image())
+
+    def _depth_of_image(self) -> Float32[np.ndarray, "h w"] | None:
+        """Metres at each pixel of the image, NaN in holes; None where there is none."""
+        if self._depth is None:
+            return None
+        depth = depth_in_metres(self._depth)
+        width, height = self.size
+        if depth.shape != (height, width):
+            rows = np.arange(height) * depth.shape[0] // height
+            columns = np.arange(width) * depth.shape[1] // width
+            depth = depth[rows[:, None], columns]
+        return depth
+
+    def _take_image(self, message: Any) -> None:
+        self._message, self._rgb = message, None
+        self._on_image()
+
+    def _take_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _take_depth(self, message: Image) -> None:
+        if message.encoding in DEPTH_UNITS:
+            self._depth = message
+        else:
+            self._node.get_logger().warning(
+                f"depth: encoding is '{message.encoding}': must be {' or '.join(DEPTH_UNITS)}",
+                once=True,
+            )
+
+
+def depth_in_metres(message: Image) -> Float32[np.ndarray, "h w"]:
+    """16UC1 is in millimetres, 32FC1 in metres (REP 118); holes become NaN."""
+    kind, unit = DEPTH_UNITS[message.encoding]
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    samples = np.ascontiguousarray(rows[:, : message.width * dtype.itemsize]).view(dtype)
+    metres = samples.astype(np.float32) * np.float32(unit)
+    metres[~(metres > 0) | ~np.isfinite(metres)] = np.nan
+    return metres
