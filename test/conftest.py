@@ -30,9 +30,9 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model as ONNX files and as PyTorch's programs: what `fpt-export` writes."""
+    """The embedded model as ONNX files: what `fpt-export` writes, in a minute or two."""
     from fpt_ros.export.__main__ import main
 
     folder = tmp_path_factory.mktemp("exported")
-    main(["--onnx", str(folder), "--torch-export", str(folder)])
+    main(["--onnx", str(folder)])
     return folder

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fpt_ros import Predictor
-from fpt_ros.export.__main__ import main
+from fpt_ros.export import __main__ as command
 from fpt_ros.export.checking import TOLERANCE, largest_difference
 from fpt_ros.model import load_checkpoint
 
@@ -82,15 +82,14 @@ def test_pixels_by_the_description_give_the_predictors_numbers(exported, descrip
         np.testing.assert_allclose(ours[name][0], vars(wanted)[name].numpy() / unit, atol=TOLERANCE)
 
 
-def test_pytorchs_program_gives_the_same_as_onnx(exported, description, picture):
-    given = as_described(exported, description, picture)
-    wanted = run(exported, description, "predict", given)
-    program = torch.export.load(exported / "predict.pt2").module()
-    names = [entry["name"] for entry in description["stages"]["predict"]["inputs"]]
-    for name, ours in zip(
-        FIELDS, program(*(torch.from_numpy(given[n]) for n in names)), strict=True
-    ):
-        np.testing.assert_allclose(ours.detach().numpy(), wanted[name], atol=TOLERANCE)
+@torch.no_grad()
+def test_torch_export_writes_programs_that_pytorch_loads(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "STAGES", ["image"])  # the others take long
+    command.main(["--torch-export", str(tmp_path), "--checkpoint", str(tiny_checkpoint)])
+    model = load_checkpoint(tiny_checkpoint, device="cpu", dtype="float32")
+    square = torch.rand(1, 3, 64, 64)
+    features, *_ = torch.export.load(tmp_path / "image.pt2").module()(square)
+    torch.testing.assert_close(features, model.embed_image(square).features, atol=1e-5, rtol=0)
 
 
 def test_description_says_what_the_files_are(exported, description):
@@ -131,7 +130,7 @@ def test_a_wrong_file_is_found(exported, tmp_path):
 )
 def test_wrong_arguments_get_one_line(arguments, status, words, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(arguments)
+        command.main(arguments)
     line = capsys.readouterr().err if status == 2 else stopped.value.code
     assert words in line and line.strip().count("\n") == 0
     assert stopped.value.code == status if status == 2 else line.startswith(status)
