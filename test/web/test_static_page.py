@@ -164,17 +164,18 @@ def test_futures_are_drawn_from_the_models_distribution(
 ):
     pokes, points = [[274.0, 300.0, -33.0, -8.0]], [[241.0, 263.0], [255.0, 280.0]]
 
-    def futures(seed: int) -> np.ndarray:
+    def futures(seed: int, points: list[list[float]] = points, count: int = 256) -> np.ndarray:
         answer = engine(
-            """const [pokes, points, seed] = given;
+            """const [pokes, points, seed, count] = given;
             const { image } = await engine.openSample("drawer");
             const asked = { image, pokes, points, cameraMoving: false };
-            return JSON.stringify([...(await engine.sample(asked, 256, seed)).displacements]);""",
+            return JSON.stringify([...(await engine.sample(asked, count, seed)).displacements]);""",
             pokes,
             points,
             seed,
+            count,
         )
-        return np.reshape(json.loads(answer), (256, 2, 2))
+        return np.reshape(json.loads(answer), (count, len(points), 2))
 
     first = futures(1)
     np.testing.assert_array_equal(first, futures(1))
@@ -185,6 +186,10 @@ def test_futures_are_drawn_from_the_models_distribution(
     np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.4)
     ours, theirs = (np.corrcoef(each[:, 0, 0], each[:, 1, 0])[0, 1] for each in (drawn, wanted))
     assert ours == pytest.approx(theirs, abs=0.2)  # each future agrees with itself
+    # Of many points most have the mean that the drawn ones let expect, and move with them.
+    many = futures(1, [[x, y] for y in range(250, 300, 10) for x in range(230, 270, 5)], 4)
+    assert (np.linalg.norm(many - many.mean(1, keepdims=True), axis=2).mean(1) < 12).all()
+    assert many.std(0).mean() > 0.5
 
 
 def test_plans_reach_the_goal_with_the_chances_that_they_say(
