@@ -29,7 +29,10 @@ export class Model {
   /** A picture's tensors, by name. The encoder is fetched when it is needed first.
    *  @param {Float32Array} square planes of the picture, see view.js */
   async embed(square) {
-    this.#image ??= session(this.description.stages.image);
+    this.#image ??= session(this.description.stages.image).catch((error) => {
+      this.#image = null; // it is tried again with the next picture
+      throw error;
+    });
     const images = new ort.Tensor("float32", square, [1, 3, this.size, this.size]);
     return (await this.#image).run({ images });
   }
