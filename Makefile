@@ -19,7 +19,7 @@ in_environment := . scripts/env.sh &&
 package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv action/*.action) \
 	$(shell find examples fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
 
-.PHONY: help build test lint demo planner-demo web web-static clean
+.PHONY: help build test lint demo planner-demo web web-film web-static clean
 .PRECIOUS: $(venv)/.ready-%
 
 help:
@@ -67,6 +67,10 @@ planner-demo: build $(venv)/.ready-sim
 
 web: build $(venv)/.ready-web
 	@$(in_environment) python -m fpt_ros.web $(if $(FOLDER),"$(FOLDER)")
+
+web-film: build $(venv)/.ready-test
+	@scripts/need_chromium.sh
+	@$(in_environment) python -m fpt_ros.web.film
 
 # The page without a server, in web-static/; the export takes a minute or two.
 web-static: build $(venv)/.ready-web $(venv)/.ready-onnx

@@ -118,7 +118,14 @@ USES = {
     "web": ["fpt_ros/web"],
 }
 # Imported where they are, or where an option asks for them.
-OPTIONAL = {"ray": "ray", "wandb": "wandb", "mujoco": "sim", "_typeshed": "mypy"}
+OPTIONAL = {
+    "ray": "ray",
+    "wandb": "wandb",
+    "mujoco": "sim",
+    "_typeshed": "mypy",
+    # The film of the page is for who changes it.
+    **dict.fromkeys(["playwright", "PIL", "tqdm"], "test"),
+}
 
 
 @pytest.mark.parametrize("extra", USES)

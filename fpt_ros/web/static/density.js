@@ -38,16 +38,16 @@ function makeDensity(mixture) {
   return { mixture, grid, side, image: heat(densityGrid(mixture, grid)) };
 }
 
-/** An image of the density: from clear over violet to yellow, the highest value. */
+/** An image of the density: from clear over magenta to pale yellow, the highest value. */
 function heat(values) {
   const highest = values.reduce((a, b) => Math.max(a, b), 1e-30);
   const image = new ImageData(CELLS, CELLS);
   values.forEach((value, i) => {
     const share = Math.sqrt(value / highest); // square root: the tails show, too
-    image.data[4 * i] = 110 + 145 * share;
-    image.data[4 * i + 1] = 30 + 190 * share * share;
-    image.data[4 * i + 2] = 170 - 130 * share * share;
-    image.data[4 * i + 3] = 235 * Math.min(1, 1.6 * share);
+    image.data[4 * i] = 215 + 40 * share;
+    image.data[4 * i + 1] = 60 + 180 * share * share;
+    image.data[4 * i + 2] = 200 - 50 * share;
+    image.data[4 * i + 3] = 240 * Math.min(1, 1.5 * share);
   });
   const canvas = new OffscreenCanvas(CELLS, CELLS);
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -82,9 +82,11 @@ export function drawInset(canvas, density, bitmap, [x, y]) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   likelyModes(mixture).forEach(({ at }, i) => {
-    dot(context, place(at), 8 * devicePixelRatio, "white");
+    const [u, v] = place(at);
+    const beside = [u, v + (v > size / 2 ? -15 : 15) * devicePixelRatio]; // not over the peak
+    dot(context, beside, 8 * devicePixelRatio, "white");
     context.fillStyle = GROUND;
-    context.fillText(i + 1, ...place(at));
+    context.fillText(i + 1, ...beside);
   });
   drawScale(context, size, scale);
 }
