@@ -122,7 +122,7 @@ def write(
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(plain(record), indent=1) + "\n")
     (options.out / "tables.md").write_text(tables(figures) + "\n")
-    write_plots(found, choices, options.out)
+    write_plots(found, options.out)
     cases = {name: one.cases for name, one in found.items()}
     write_contact_sheet(model, cases, options.out / "contact_sheet.png")
 
