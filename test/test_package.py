@@ -117,7 +117,7 @@ USES = {
     "train": ["fpt_ros/data", "fpt_ros/training", "fpt_ros/eval"],
 }
 # Imported where they are, or where an option asks for them.
-OPTIONAL = {"ray": "ray", "wandb": "wandb", "mujoco": "sim", "_typeshed": "mypy"}
+OPTIONAL = {"h5py": "bench", "ray": "ray", "wandb": "wandb", "mujoco": "sim", "_typeshed": "mypy"}
 
 
 @pytest.mark.parametrize("extra", USES)

@@ -136,17 +136,20 @@ def run(options: argparse.Namespace) -> None:
     found = {}
     for name, shards in tqdm(sets.items(), unit=" sets"):
         found[name] = evaluate(name, model, *read_cases(name, shards, *settings), choices)
-    write(options, model, choices, found)
+        write_figures(options, model, choices, found)  # if the next set fails, what there is stays
+    write_plots(found, options.out)
+    asked = {name: one.cases for name, one in found.items()}
+    write_contact_sheet(model, asked, options.out / "contact_sheet.png")
     print(tables({name: one.figures for name, one in found.items()}))
 
 
-def write(
+def write_figures(
     options: argparse.Namespace,
     model: FlowPokeTransformer,
     choices: Choices,
     found: dict[str, Evaluation],
 ) -> None:
-    """`figures.json`, `tables.md`, the plots and the contact sheet."""
+    """`figures.json` and `tables.md`."""
     figures = {name: one.figures for name, one in found.items()}
     record = {
         "checkpoint": dataclasses.asdict(model.provenance) if model.provenance else None,
@@ -158,9 +161,6 @@ def write(
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(plain(record), indent=1) + "\n")
     (options.out / "tables.md").write_text(tables(figures) + "\n")
-    write_plots(found, options.out)
-    cases = {name: one.cases for name, one in found.items()}
-    write_contact_sheet(model, cases, options.out / "contact_sheet.png")
 
 
 def plain(value: Any) -> Any:
