@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import re
 import subprocess
 import sys
@@ -73,12 +74,20 @@ async def measure(address: str, seconds: float) -> None:
 
 
 async def ask_for(
-    connection: aiohttp.ClientWebSocketResponse, image: int, kinds: list[str], seconds: float
+    connection: aiohttp.ClientWebSocketResponse[bool], image: int, kinds: list[str], seconds: float
 ) -> dict[str, tuple[list[float], int]]:
     """Of each kind, the times from question to answer [ms], and how many were replaced."""
     sent: dict[int, tuple[str, float]] = {}
+    waiting: dict[str, float] = {}  # asked, but not sent: as on the page, two are under way
     took: dict[str, list[float]] = {kind: [] for kind in kinds}
     replaced = dict.fromkeys(kinds, 0)
+    numbers = itertools.count(1)
+
+    async def advance(kind: str) -> None:
+        if kind in waiting and sum(kind == other for other, _ in sent.values()) < 2:
+            number = next(numbers)
+            sent[number] = kind, waiting.pop(kind)
+            await connection.send_bytes(question(kind, number, image))
 
     async def receive() -> None:
         while True:
@@ -89,24 +98,25 @@ async def ask_for(
             else:
                 assert header["kind"] == kind, header
                 took[kind].append(1e3 * (time.perf_counter() - begin))
+            await advance(kind)
 
     receiving = asyncio.create_task(receive())
-    moves = round(seconds / PERIOD)
     begin = time.perf_counter()
-    for move in range(moves):
+    for move in range(round(seconds / PERIOD)):
         for kind in kinds:
-            sent[2 * move + kinds.index(kind)] = kind, time.perf_counter()
-            await connection.send_bytes(question(kind, 2 * move + kinds.index(kind), image, move))
+            replaced[kind] += kind in waiting
+            waiting[kind] = time.perf_counter()
+            await advance(kind)
         await asyncio.sleep(max(0, begin + (move + 1) * PERIOD - time.perf_counter()))
-    while sent and not receiving.done():
+    while (sent or waiting) and not receiving.done():
         await asyncio.sleep(0.01)
     receiving.cancel()
     return {kind: (took[kind], replaced[kind]) for kind in kinds}
 
 
-def question(kind: str, number: int, image: int, move: int) -> bytes:
+def question(kind: str, number: int, image: int) -> bytes:
     """A push whose tip goes round, and a query point that goes along the drawer."""
-    angle = move / 20
+    angle = number / 20
     poke = [[274, 300, 30 * np.cos(angle), 30 * np.sin(angle)]]
     query = [[241 + 30 * np.sin(angle), 290]]
     header: dict[str, Any] = {"kind": kind, "id": number, "image": image, "camera_moving": False}

@@ -21,6 +21,10 @@ from fpt_ros.web.addresses import LOOPBACK
 if TYPE_CHECKING:
     from fpt_ros.web.live import LiveCamera
 
+SWITCH_INTERVAL = 5e-4
+"""Seconds. The thread that computes holds Python's lock so long at most while the one that talks to
+the tabs waits for it, which it does at each message (by default: ten times as long)."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve as the command line says, until Ctrl-C."""
@@ -71,6 +75,7 @@ def serve(options: argparse.Namespace) -> None:
     from fpt_ros.web.server import make_app
 
     offers = Offers(options.folder)
+    listening = listen(options.host, options.port)
     predictor = Predictor.from_checkpoint(
         options.checkpoint,
         options.device,
@@ -82,7 +87,7 @@ def serve(options: argparse.Namespace) -> None:
     live = live_camera(options.live, predictor.motion_threshold) if options.live else None
     try:
         app = make_app(predictor, offers, live, options.host)
-        listening = listen(options.host, options.port)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         announce(options.host, listening.getsockname()[1])
         web.run_app(app, sock=listening, print=None, handle_signals=True)
     finally:

@@ -144,7 +144,8 @@ class Actor:
         start = self._at
         for step in range(1, steps + 1):
             share = step / steps
-            self._at = tuple(a + share * (b - a) for a, b in zip(start, end, strict=True))
+            x, y = (a + share * (b - a) for a, b in zip(start, end, strict=True))
+            self._at = x, y
             self._page.mouse.move(*self._on_screen(*self._at))
             yield self._frame()
 

@@ -17,7 +17,7 @@ import numpy as np
 from playwright.sync_api import Browser, Playwright
 from playwright.sync_api import Page as BrowserPage
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 90.0  # seconds
 STATE = """async (name) => {
   const { state } = await import("/state.js");
   const plain = (value) => ArrayBuffer.isView(value) ? Array.from(value)
