@@ -92,7 +92,12 @@ class Worker:
         height, width = rgb.shape[:2]
         points = grid_points(width, height, *self.asking.grid)
         context = self.predictor.embed(rgb)
-        mixture = self.predictor.predict(context, job.pokes, points, self.asking.camera_moving)
+        moving = self.asking.camera_moving
+        try:
+            mixture = self.predictor.predict(context, job.pokes, points, moving)
+        except ValueError as error:
+            where = f"{job.image.topic} at {job.image.time * 1e-9:.3f} s"
+            raise ValueError(f"{where}: of the pokes on it, {error}") from error
         weights, means, covariances = (
             np.asarray(array, np.float32)
             for array in (mixture.weights, mixture.locs, mixture.covariances)
@@ -104,7 +109,7 @@ class Worker:
             means,
             covariances,
             (width, height),
-            self.asking.camera_moving,
+            moving,
             self.asking.grid,
             self.predictor.info.horizon,
             header,
