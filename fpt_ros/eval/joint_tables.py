@@ -73,4 +73,4 @@ def share(flags: object) -> str:
     n, p = len(given), float(np.mean(given))
     middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    return f"{sum(given)}/{n} ({middle - half:.2f}-{middle + half:.2f})"
+    return f"{sum(given)}/{n} ({max(middle - half, 0):.2f}-{middle + half:.2f})"

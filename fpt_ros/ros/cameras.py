@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Of several pictures by one camera, the first of these; others after them by name.
 USUAL_NAMES = ("image_rect_color", "image_rect", "image_color", "image_raw", "image")
 # Images that are not what a camera sees: depth and infrared, and what nodes like this one publish.
-NOT_A_PICTURE = re.compile(r"depth|disparity|infra|mask|overlay|flow", re.IGNORECASE)
+NOT_A_PICTURE = re.compile(r"depth|disparity|infra|mask|overlay|flow|/view/", re.IGNORECASE)
 # Topics of one camera become known one after the other.
 SETTLING = 1.0  # seconds
 

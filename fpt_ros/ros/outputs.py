@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from fpt_ros.drawing import draw_motion
+from fpt_ros.images import ImageError
 from fpt_ros.msg import ModelInfo, MotionDistributions
 from fpt_ros.ros.conversions import (
     flow_to_message,
@@ -26,6 +27,8 @@ from fpt_ros.ros.qos import advertise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from jaxtyping import Float
     from rclpy.lifecycle import LifecycleNode
     from sensor_msgs.msg import CameraInfo
 
@@ -186,7 +189,20 @@ def _overlay(prediction: Prediction) -> Image:
 
 def _markers(prediction: Prediction) -> MarkerArray:
     motion, frame, info = prediction
-    return motion_markers(motion, frame.header, info)
+    return motion_markers(motion, frame.header, info, _depth_of(frame))
+
+
+def _depth_of(frame: Frame) -> Float[np.ndarray, "h w"] | None:
+    """Metres at each pixel of the frame; None where there is no depth, or none that fits."""
+    depth = getattr(frame, "depth", None)  # only where the engine takes depth
+    if depth is None:
+        return None
+    try:
+        metres = depth.metres
+    except ImageError:
+        return None
+    fits: bool = metres.shape == frame.rgb.shape[:2]
+    return metres if fits else None
 
 
 DRAWN: dict[str, Callable[[Prediction], Any]] = {"overlay": _overlay, "markers": _markers}
