@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.data.moments import Moment, is_static
+from fpt_ros.data.moments import Moment, camera_is_static
 from fpt_ros.eval.baselines import BLIND, faded
 from fpt_ros.eval.cases import Case, Cases, make_case
 from fpt_ros.eval.figures import flow_errors, mean, sample_errors
@@ -51,9 +51,8 @@ def tracks_case(
         return None
     points = places[0, here].astype(np.float32)
     flows = (places[1:] - places[0])[:, here].astype(np.float32)
-    moment = Moment(
-        key, np.ascontiguousarray(image), points, flows, inside[1:, here], is_static(flows)
-    )
+    static = camera_is_static(flows, None)
+    moment = Moment(key, np.ascontiguousarray(image), points, flows, inside[1:, here], static)
     return make_case(moment, 0, rng)
 
 
