@@ -173,7 +173,7 @@ def _direction(up: ArrayLike | None) -> Vector3:
     """Zero for None."""
     vector = np.zeros(3) if up is None else np.asarray(up, float)
     if vector.shape != (3,) or not np.isfinite(vector).all():
-        raise ValueError(f"up is {up}: must be 3 finite numbers")
+        raise ValueError(f"up is {up!r}: must be 3 finite numbers")
     x, y, z = vector.tolist()
     return Vector3(x=x, y=y, z=z)
 

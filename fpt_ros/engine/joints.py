@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PART_POINTS = 100
 """Of the poked part, that are answered where no points are asked for."""
-FIELD_POINTS = 64
+FIELD_POINTS = 16
 """At most, of the predicted field that joints are fitted to."""
 OBSERVED_POINTS = 400
 """At most, that an observation answers."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped
     from sensor_msgs.msg import Image
 
-SAMPLES = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}
+SAMPLES: dict[str, np.dtype] = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}
 """Encodings of depth, and their samples."""
 
 

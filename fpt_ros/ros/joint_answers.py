@@ -73,7 +73,7 @@ class JointAnswers:
             header=motion.header,
             positions=floats(motion.positions),
             means=floats(motion.means),
-            covariances=floats(motion.covariances[(slice(None), *np.triu_indices(3))]),
+            covariances=floats(motion.covariances[:, (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)]),
             joints=[joint_to_message(joint) for joint in motion.joints],
         )
 

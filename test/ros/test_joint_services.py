@@ -34,9 +34,9 @@ def looking(start_node_of_module):
     """A planner of a node that has seen the board before and after a turn of its own, and both."""
     _, planner = start_node_of_module(autostart=True, image_cache=4)
     camera = board.CAMERA
-    k = [camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1]
-    p = [*k[:3], 0, *k[3:6], 0, *k[6:], 0]
-    info = CameraInfo(width=camera.width, height=camera.height, k=map(float, k), p=map(float, p))
+    k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    p = [*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]
+    info = CameraInfo(width=camera.width, height=camera.height, k=k, p=p)
     stamps = [see(planner, info, motion) for motion in (board.STILL, TURN)]
     return planner, stamps
 
