@@ -19,7 +19,7 @@ in_environment := . scripts/env.sh &&
 package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv action/*.action) \
 	$(shell find examples fpt_ros launch config recordings scripts/nodes -not -name __pycache__ -not -name '*.pyc')
 
-.PHONY: help build test lint demo planner-demo web clean
+.PHONY: help build test lint demo planner-demo web web-film web-static clean
 .PRECIOUS: $(venv)/.ready-%
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make demo [IMAGE=photo.jpg POKE=x,y,dx,dy]   the node on a recording or a picture"
 	@echo "make planner-demo                  a planner with the node on simulated scenes, closed loop"
 	@echo "make web [FOLDER=pictures]         the demo in the browser; prints its address"
+	@echo "make web-static [CHECKPOINT=...]   the demo as a folder for any file server, without Python"
 	@echo "make build                         the environment and the ROS package"
 	@echo "make venv-EXTRA                    adds an extra of pyproject.toml: sim, train, test"
 	@echo "make lint                          ruff and mypy"
@@ -53,6 +54,7 @@ lint: $(venv)/.ready-test
 test: build lint
 	@scripts/need_osmesa.sh
 	@scripts/need_chromium.sh
+	@scripts/need_npm.sh
 	$(in_environment) python -m pytest $(TESTS)
 
 demo: build
@@ -66,5 +68,16 @@ planner-demo: build $(venv)/.ready-sim
 web: build $(venv)/.ready-web
 	@$(in_environment) python -m fpt_ros.web $(if $(FOLDER),"$(FOLDER)")
 
+web-film: build $(venv)/.ready-test
+	@scripts/need_chromium.sh
+	@$(in_environment) python -m fpt_ros.web.film
+
+# The page without a server, in web-static/; the export takes a minute or two.
+web-static: build $(venv)/.ready-web $(venv)/.ready-onnx
+	@scripts/need_npm.sh
+	@$(in_environment) python -m fpt_ros.export --onnx build$(suffix)/onnx \
+		$(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)")
+	@$(in_environment) python -m fpt_ros.web.static_page --model build$(suffix)/onnx
+
 clean:
-	rm -rf build$(suffix) $(install) log$(suffix) demo planner-demo
+	rm -rf build$(suffix) $(install) log$(suffix) demo planner-demo web-static

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node under faults, again and again, while a planner that behaves asks it at a fixed rate.
 
-    python benchmarks/soak.py [--minutes 30] [--seed 0] [--log node.log]
+    python benchmarks/soak.py [--minutes 30] [--only WORD ...] [--seed 0] [--log node.log]
 
 Real processes over DDS: the node with a copy of the embedded weights, a camera, the planner, whose
 every answer is compared with a Predictor's numbers, and clients that are killed. All faults of
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ import cv2
 import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from soak_faults import NODE, Failure, Faults
+from soak_faults import Faults
 from soak_images import write_pictures
-from soak_roles import NAMESPACE, SIZE, TIMEOUT
+from soak_node import Failure, Target
+from soak_roles import NAMESPACE, PATIENCE, SIZE, TIMEOUT
 from soak_watch import Watch, failures_logged
 from tqdm import tqdm
 
@@ -47,6 +49,7 @@ MAX_FAILURES_LOGGED = 240  # lines a minute, warnings and above
 
 def main() -> None:
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no process is left
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         problems = soak(arguments, folder)
@@ -58,6 +61,9 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0, help="0: one round (30)")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="WORD", help="faults whose names have one"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the faults' order and values (0)")
     parser.add_argument("--log", type=Path, help="keep the node's log in this file")
     return parser.parse_args()
@@ -72,37 +78,47 @@ def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
     executor.add_node(node)
     threading.Thread(target=spin, args=(executor,), daemon=True).start()
     process = start_node(folder)
-    faults = Faults(node, folder, arguments.seed)
+    target = Target(node, process)
+    faults = Faults(node, target, folder, arguments.seed)
     planner = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("soak_roles.py")), "planner", str(folder)]
     )
-    problems = []
+    watch, problems = Watch(node, process.pid), []
     try:
-        faults.meet()
-        faults.activate()
+        target.meet()
+        target.activate()
         wait_for(folder / "planner.ready", planner)
-        watch = Watch(node, process.pid)
-        try:
-            inject_all(faults, watch, process, 60 * arguments.minutes, arguments.seed)
-        except Failure as failure:
-            problems.append(str(failure))
-        watch.end()
-        planner.terminate()
-        planner.wait(2 * TIMEOUT)
-        process.send_signal(signal.SIGINT)
-        problems += [f"the node ended with status {process.wait(TIMEOUT)}"] * bool(process.wait())
+        watch.start()
+        inject_all(faults, watch, arguments)
+    except Failure as failure:
+        problems.append(f"{watch.fault or 'before any fault'}: {failure}")
     finally:
-        if arguments.log:
-            shutil.copy(folder / "node.log", arguments.log)
+        watch.end()
+        end(planner, signal.SIGTERM)
+        status = end(process, signal.SIGINT)
         faults.close()
-        for other in (process, planner):
-            other.kill()
         executor.shutdown()
         rclpy.try_shutdown()
+        if arguments.log:
+            shutil.copy(folder / "node.log", arguments.log)
+    if status:
+        problems.append(f"the node ended with status {status}")
+    if not faults.injected:
+        return problems
     found = json.loads((folder / "planner.json").read_text())
     log = (folder / "node.log").read_text()
-    print_table(faults, found, watch, log)
+    print_table(faults.injected, target.answers, found, watch, log)
     return problems + judge(found, watch, log)
+
+
+def end(process: subprocess.Popen, how: signal.Signals) -> int:
+    """End a process in order, or by force after some patience; its exit status."""
+    process.send_signal(how)
+    try:
+        return process.wait(PATIENCE + TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def prepare(folder: Path) -> None:
@@ -137,30 +153,26 @@ def wait_for(file: Path, process: subprocess.Popen) -> None:
         time.sleep(0.1)
 
 
-def inject_all(
-    faults: Faults, watch: Watch, process: subprocess.Popen, seconds: float, seed: int
-) -> None:
-    """Rounds of all faults until the time is over."""
-    order = random.Random(seed)
+def inject_all(faults: Faults, watch: Watch, arguments: argparse.Namespace) -> None:
+    """Rounds of all faults that are wanted until the time is over."""
+    order, seconds = random.Random(arguments.seed), 60 * arguments.minutes
+    kinds = [kind for kind in faults.kinds if any(word in kind for word in arguments.only)]
     start = time.monotonic()
     with tqdm(total=round(seconds), unit="s", leave=False) as bar:
         while not faults.injected or time.monotonic() - start < seconds:
-            kinds = list(faults.kinds)
             order.shuffle(kinds)
             for kind in kinds:
                 bar.set_description(kind)
                 watch.fault = kind
                 faults.inject(kind)
                 bar.update(round(time.monotonic() - start) - bar.n)
-                if process.poll() is not None:
-                    raise Failure(f"the node died after: {kind}")
             watch.round_ended()
 
 
 def judge(found: dict[str, Any], watch: Watch, log: str) -> list[str]:
     """What was wrong, beside what ended the soak."""
     counts = found["counts"]
-    problems = [f"planner: {wrong}" for wrong in found["wrong"][:5]]
+    problems = [f"planner: {wrong}" for wrong in found["wrong"][:5] + found["lost"][:5]]
     if counts.get("answered", 0) + refused(counts) != counts["asked"]:
         problems.append(f"planner: {counts}: asked is not answered and refused")
     failed = int(ErrorCode.PREDICTION_FAILED)
@@ -181,16 +193,18 @@ def refused(counts: dict[str, int]) -> int:
     return sum(number for key, number in counts.items() if key.startswith("refused"))
 
 
-def print_table(faults: Faults, found: dict[str, Any], watch: Watch, log: str) -> None:
+def print_table(
+    injected: Counter[str], answers: Counter[str], found: dict[str, Any], watch: Watch, log: str
+) -> None:
     print("| fault | injected | longest get_parameters [ms] | most memory [MB] |")
     print("| --- " * 4 + "|")
-    for kind in faults.kinds:
+    for kind, times in injected.items():
         slow, most = 1000 * watch.longest[kind], watch.most[kind]
-        print(f"| {kind} | {faults.injected[kind]} | {slow:.0f} | {most:.0f} |")
+        print(f"| {kind} | {times} | {slow:.0f} | {most:.0f} |")
     print("\n| requests | asked | answered | refused | lost |\n| --- | --- | --- | --- | --- |")
     for name, counts in (
         ("of the planner", found["counts"]),
-        ("that belong to faults", faults.answers),
+        ("that belong to faults", answers),
     ):
         codes = ", ".join(
             f"{number} {ErrorCode(int(key.split()[1])).name}"
@@ -203,7 +217,7 @@ def print_table(faults: Faults, found: dict[str, Any], watch: Watch, log: str) -
     print(f"Its longest wait: {found['longest']:.1f} s.")
     print(watch.report())
     lines = failures_logged(log)
-    print(f"Warnings and errors in the log: at most {lines} lines a minute ({NODE}).")
+    print(f"Warnings and errors in the log: at most {lines} lines a minute.")
 
 
 if __name__ == "__main__":

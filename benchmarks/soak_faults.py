@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import array
 import random
 import subprocess
 import sys
@@ -16,57 +15,38 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from fpt_ros.msg import ErrorCode, PokeArray, QueryPoints
-from fpt_ros.srv import EvaluatePokes, PredictMotion
+from fpt_ros.srv import PredictMotion
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
+from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.clock import Clock
 from rclpy.node import Node
-from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile
-from rclpy.task import Future
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, Image
 from soak_images import bad_files, bad_images
-from soak_roles import NAMESPACE, POINTS, POKES, TIMEOUT, evaluate_request, pokes
+from soak_node import Failure, Target, numbers
+from soak_roles import NAMESPACE, POKES, evaluate_request, pokes
 
 from fpt_ros.ros.conversions import floats
 
-NODE = f"{NAMESPACE}/fpt"
 # Shutdown is left out: its end is the end.
 TRANSITIONS = (0, 1, 2, 3, 4, 8, 9, 10, 60, 77, 255)
-NEXT = {"unconfigured": "configure", "inactive": "activate"}
-KEEP_ALL = QoSProfile(history=HistoryPolicy.KEEP_ALL)  # else the client drops answers
 OVERLOAD = 150  # requests at once; the node lets 100 wait
 
 
-class Failure(RuntimeError):
-    """The node did what it must not, or could not be brought back."""
-
-
 class Faults:
-    """Injects faults into the node of NAMESPACE.
+    """Injects faults into the node."""
 
-    The node that is given is spun by another thread.
-    """
-
-    def __init__(self, node: Node, folder: Path, seed: int) -> None:
-        """`folder`: of the checkpoint and the pictures, see soak.py."""
-        self._node, self._folder = node, folder
+    def __init__(self, node: Node, target: Target, folder: Path, seed: int) -> None:
+        """
+        Args:
+            node: publishes what is wrong.
+            folder: of the checkpoint and the pictures, see soak.py.
+        """
+        self._target, self._folder = target, folder
         self._random = random.Random(seed)
-        self.answers: Counter[str] = Counter()
-        """What became of the requests that are sent here."""
         self.injected: Counter[str] = Counter()
-        self._managers = [node.create_client(ChangeState, f"{NODE}/change_state") for _ in "ab"]
-        self._state = node.create_client(GetState, f"{NODE}/get_state")
-        self._get = node.create_client(GetParameters, f"{NODE}/get_parameters")
-        self._set = node.create_client(SetParameters, f"{NODE}/set_parameters")
-        self._list = node.create_client(ListParameters, f"{NODE}/list_parameters")
-        self._predict = node.create_client(PredictMotion, f"{NODE}/predict_motion")
-        self._evaluate = node.create_client(
-            EvaluatePokes, f"{NODE}/evaluate_pokes", qos_profile=KEEP_ALL
-        )
         self._image = node.create_publisher(Image, f"{NAMESPACE}/image", 10)
         self._compressed = node.create_publisher(
             CompressedImage, f"{NAMESPACE}/image/compressed", 10
@@ -97,19 +77,7 @@ class Faults:
     def inject(self, kind: str) -> None:
         """One fault of this kind; then the node must be active."""
         self.injected[kind] += self.kinds[kind]()
-        self.activate()
-
-    def meet(self) -> None:
-        """Ask for the node's state until it answers: at first it may not know whom to answer."""
-        end = time.monotonic() + TIMEOUT
-        while time.monotonic() < end:
-            answer = self._state.call_async(GetState.Request())
-            give_up = time.monotonic() + 1.0
-            while time.monotonic() < give_up:
-                time.sleep(0.01)
-                if answer.done():
-                    return
-        raise Failure("the node does not answer")
+        self._target.activate()
 
     def close(self) -> None:
         self._camera.kill()
@@ -121,11 +89,11 @@ class Faults:
         """Eight at once: rclpy's services of a lifecycle node keep ten that wait, no more."""
         for _ in range(5):
             ids = self._random.choices(TRANSITIONS, k=4)
-            self._wait(
+            self._target.wait(
                 [
-                    self._ask(manager, ChangeState.Request(transition=Transition(id=number)))
+                    self._target.ask(manager, ChangeState.Request(transition=Transition(id=number)))
                     for number in ids
-                    for manager in self._managers
+                    for manager in self._target.managers
                 ]
             )
         return 40
@@ -134,15 +102,21 @@ class Faults:
         labels = ("deactivate", "cleanup", "configure", "activate")
         for label in labels:
             request = ChangeState.Request(transition=Transition(label=label))
-            self._wait([self._ask(manager, request) for manager in self._managers])
+            self._target.wait(
+                [self._target.ask(manager, request) for manager in self._target.managers]
+            )
         return 2 * len(labels)
 
     def reconfigure(self) -> int:
-        self._change("deactivate")
-        self._change("cleanup")
+        self._target.change("deactivate")
+        self._target.change("cleanup")
         request = GetParameters.Request(names=["image_transport"])
-        present = self._wait([self._ask(self._get, request)])[0].values[0].string_value
-        self._set_to("image_transport", "raw" if present == "compressed" else "compressed")
+        present = (
+            self._target.wait([self._target.ask(self._target.get, request)])[0]
+            .values[0]
+            .string_value
+        )
+        self._target.set_to("image_transport", "raw" if present == "compressed" else "compressed")
         return 1
 
     def killed_client(self, role: str) -> int:
@@ -178,7 +152,7 @@ class Faults:
 
     def clock(self) -> int:
         """Simulated time that goes, steps back, stands, and is no more."""
-        self._set_to("use_sim_time", True)
+        self._target.set_to("use_sim_time", True)
         seconds = (1000.0, 1000.1, 5.0, 5.1, 1e6, 0.0, 3.0)
         for second in seconds:
             message = ClockMessage()
@@ -187,18 +161,22 @@ class Faults:
             self._clock.publish(message)
             time.sleep(0.1)
         time.sleep(self._random.uniform(0.0, 1.5))  # it stands
-        self._set_to("use_sim_time", False)
+        self._target.set_to("use_sim_time", False)
         return len(seconds) + 1
 
     def parameters(self) -> int:
         """Also all at once to what they are, as `ros2 param load` does after `ros2 param dump`."""
-        names = self._wait([self._ask(self._list, ListParameters.Request())])[0].result.names
-        values = self._wait([self._ask(self._get, GetParameters.Request(names=names))])[0].values
+        names = self._target.wait([self._target.ask(self._target.list, ListParameters.Request())])[
+            0
+        ].result.names
+        values = self._target.wait(
+            [self._target.ask(self._target.get, GetParameters.Request(names=names))]
+        )[0].values
         dumped = [
             ParameterMessage(name=name, value=value)
             for name, value in zip(names, values, strict=True)
         ]
-        count = self._load(dumped)
+        count = self._target.load(dumped)
         for name, value in (
             ("grid", [8, 6]),
             ("trigger", "both"),
@@ -213,9 +191,9 @@ class Faults:
             ("sample_range", [9, 3]),
             ("image_cache", 2**40),
         ):
-            self._set_to(name, value)
+            self._target.set_to(name, value)
             count += 1
-        return count + self._load(dumped)
+        return count + self._target.load(dumped)
 
     def checkpoint(self) -> int:
         """Written over with noise, then cut off: answers stay, a new configuration is refused."""
@@ -228,10 +206,10 @@ class Faults:
             target.truncate(len(good) // 3)
         time.sleep(0.3)
         if self._random.random() < 0.5:
-            self._change("deactivate")
-            self._change("cleanup")
+            self._target.change("deactivate")
+            self._target.change("cleanup")
             for _ in range(20):  # a manager without patience
-                if self._change("configure"):
+                if self._target.change("configure"):
                     raise Failure("a checkpoint that is cut off was accepted")
         file.write_bytes(good)
         return 2
@@ -251,41 +229,22 @@ class Faults:
             {"stamp": Time(sec=1)},
         ]
         sent = [
-            self._ask(self._predict, PredictMotion.Request(**(good | change))) for change in changes
+            self._target.ask(self._target.predict, PredictMotion.Request(**(good | change)))
+            for change in changes
         ]
-        if any(answer.error_code == ErrorCode.NONE for answer in self._wait(sent)):
+        if any(answer.error_code == ErrorCode.NONE for answer in self._target.wait(sent)):
             raise Failure("a bad request was answered")
         return len(changes)
 
     def overload(self) -> int:
         request = evaluate_request(32)
-        sent = [self._ask(self._evaluate, request) for _ in range(OVERLOAD)]
+        sent = [self._target.ask(self._target.evaluate, request) for _ in range(OVERLOAD)]
         for _ in range(OVERLOAD):
             self._pokes.publish(PokeArray(pokes=pokes(POKES)))
         self._points.publish(QueryPoints(x=floats(np.zeros(10**6)), y=floats(np.zeros(10**6))))
         self._points.publish(QueryPoints())
-        self._wait(sent)
+        self._target.wait(sent)
         return 2 * OVERLOAD + 1
-
-    # What they are made of
-
-    def activate(self) -> None:
-        """Bring the node to the active state and see that it answers."""
-        end = time.monotonic() + TIMEOUT
-        while time.monotonic() < end:
-            (answer,) = self._wait([self._ask(self._state, GetState.Request())])
-            label = answer.current_state.label
-            if label != "active":
-                self._change(NEXT.get(label, "configure"))
-                continue
-            request = PredictMotion.Request(
-                pokes=pokes(POKES), x=numbers(POINTS[0][0]), y=numbers(POINTS[0][1])
-            )
-            (answer,) = self._wait([self._ask(self._predict, request)])
-            if answer.error_code == ErrorCode.NONE:
-                return
-            time.sleep(0.1)
-        raise Failure(f"the node is {label}: {answer}")
 
     def _start(self, role: str, **more: Any) -> subprocess.Popen:
         script = Path(__file__).with_name("soak_roles.py")
@@ -293,44 +252,3 @@ class Faults:
 
     def _now(self) -> Any:
         return Clock().now().to_msg()
-
-    def _ask(self, client: Any, request: Any) -> Future:
-        self.answers["asked"] += 1
-        return client.call_async(request)
-
-    def _wait(self, futures: list[Future]) -> list[Any]:
-        """Their results; Failure if one does not come in time."""
-        end = time.monotonic() + 2 * TIMEOUT
-        while not all(future.done() for future in futures):
-            if time.monotonic() > end:
-                lost = sum(not future.done() for future in futures)
-                self.answers["lost"] += lost
-                raise Failure(f"{lost} of {len(futures)} requests were not answered")
-            time.sleep(0.005)
-        results = [future.result() for future in futures]
-        for result in results:
-            code = getattr(result, "error_code", 0)
-            self.answers[f"refused {code}" if code else "answered"] += 1
-        return results
-
-    def _change(self, label: str) -> bool:
-        request = ChangeState.Request(transition=Transition(label=label))
-        return bool(self._wait([self._ask(self._managers[0], request)])[0].success)
-
-    def _set_to(self, name: str, value: Any) -> None:
-        parameters = [Parameter(name, value=value).to_parameter_msg()]
-        self._wait([self._ask(self._set, SetParameters.Request(parameters=parameters))])
-
-    def _load(self, parameters: list[ParameterMessage]) -> int:
-        """Set them all; what was dumped must be accepted."""
-        request = SetParameters.Request(parameters=parameters)
-        (answer,) = self._wait([self._ask(self._set, request)])
-        for result in answer.results:
-            if not result.successful:
-                raise Failure(f"what was dumped is refused: {result.reason}")
-        return len(parameters)
-
-
-def numbers(*values: float) -> array.array[float]:
-    """A float32[] field."""
-    return array.array("f", values)

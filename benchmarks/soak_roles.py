@@ -36,6 +36,7 @@ NAMESPACE = "/fpt_soak"
 IMAGE_RATE, ASK_RATE = 10.0, 5.0  # Hz
 SIZE = (320, 240)
 TIMEOUT = 30.0  # seconds, after which an answer counts as lost
+PATIENCE = 120.0  # the same for the planner, whose questions wait their turn under overload
 TOLERANCE = 1e-3  # pixels, and probabilities, between the node's answers and a Predictor's
 
 POKES = [[160.0, 120.0, 20.0, -5.0]]
@@ -84,6 +85,7 @@ class Planner:
     def __init__(self, folder: Path) -> None:
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.lost: list[str] = []
         self.longest = 0.0
         self._means, self._probabilities = predictor_answers(np.load(folder / "pictures.npy"))
 
@@ -105,7 +107,7 @@ class Planner:
             self.counts[f"refused {error.code}"] += 1
         except (TimeoutError, CancelledError) as error:
             self.counts["lost"] += 1
-            self.wrong.append(f"lost: {error}")
+            self.lost.append(str(error))
         else:
             self.counts["answered"] += 1
             self._check(answer)
@@ -147,17 +149,22 @@ def run_planner(folder: Path) -> None:
     planner, ended = Planner(folder), []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     (folder / "planner.ready").touch()
-    with MotionClient(name=f"{NAMESPACE}/fpt", timeout=TIMEOUT) as client:
+    with MotionClient(name=f"{NAMESPACE}/fpt", timeout=PATIENCE) as client:
         client.wait_until_ready()
         turn = 0
         while not ended:
             planner.ask(client, turn)
             turn += 1
             time.sleep(1 / ASK_RATE)
-        give_up = time.monotonic() + TIMEOUT + 5.0
+        give_up = time.monotonic() + PATIENCE + 5.0
         while sum(planner.counts.values()) < 2 * turn and time.monotonic() < give_up:
             time.sleep(0.1)
-    found = {"counts": planner.counts, "wrong": planner.wrong, "longest": planner.longest}
+    found = {
+        "counts": planner.counts,
+        "wrong": planner.wrong,
+        "lost": planner.lost,
+        "longest": planner.longest,
+    }
     (folder / "planner.json").write_text(json.dumps(found))
 
 

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from soak_roles import NAMESPACE
 
 CALL_RATE = 5.0  # Hz
+MAX_WAITING = 8  # calls; rclpy's parameter services keep ten, and more may come of the faults
 LOGGED = re.compile(r"\[(DEBUG|INFO|WARN|ERROR|FATAL)\] \[(\d+)\.\d+\]")
 
 
@@ -35,10 +36,15 @@ class Watch:
         self.most: dict[str, float] = defaultdict(float)
         """For each fault the most memory, MB."""
         self._timers = [
-            node.create_timer(1 / CALL_RATE, self._call),
-            node.create_timer(1.0, self._look),
+            node.create_timer(1 / CALL_RATE, self._call, autostart=False),
+            node.create_timer(1.0, self._look, autostart=False),
         ]
+
+    def start(self) -> None:
+        """Begin: the node runs and is known."""
         self._look()
+        for timer in self._timers:
+            timer.reset()
 
     def round_ended(self) -> None:
         """All faults were there: what was seen before does not count for growth."""
@@ -68,7 +74,7 @@ class Watch:
         rows = zip(
             ("resident memory [MB]", "threads", "open files"), start, warm, last, strict=True
         )
-        times = sorted(1000 * seconds for seconds in self._times)
+        times = sorted(1000 * seconds for seconds in self._times) or [0.0]
         return "\n".join(
             [
                 f"get_parameters, {CALL_RATE:.0f} a second: {len(times)} answered, median "
@@ -99,6 +105,8 @@ class Watch:
         self.most[self.fault] = max(self.most[self.fault], memory)
 
     def _call(self) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            return
         sent, fault = time.monotonic(), self.fault
         self._waiting.add(sent)
 

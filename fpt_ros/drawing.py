@@ -53,8 +53,7 @@ def draw_motion(
     mixture = points[shown], weights[shown], means[shown], covariances[shown]
     _paint_ellipses(paint, *mixture, apart=grid[0] > 0, pen=pen)
     picture = _blend(image, paint)
-    for point, shift in zip(points[shown], mean[shown], strict=True):
-        _draw_point(picture, point, shift, pen)
+    _draw_points(picture, points[shown], mean[shown], pen)
     for poke in pokes:
         _draw_poke(picture, poke, pen)
     longest = float(np.linalg.norm(mean, axis=-1).max(initial=0.0))
@@ -112,10 +111,15 @@ def _tint(
 def _blend(
     image: UInt8[np.ndarray, "h w 3"], paint: UInt8[np.ndarray, "h w 4"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The image under paint: colours times their opacity, and the opacity."""
-    left = cv2.cvtColor(255 - paint[..., 3], cv2.COLOR_GRAY2RGB)
-    color = cv2.cvtColor(paint, cv2.COLOR_RGBA2RGB)
-    return np.asarray(cv2.add(cv2.multiply(image, left, scale=1 / 255), color), np.uint8)
+    """A copy of the image under paint: colours times their opacity, and the opacity."""
+    picture = image.copy()
+    x, y, width, height = cv2.boundingRect(cv2.extractChannel(paint, 3))
+    if width:
+        part, paint = picture[y : y + height, x : x + width], paint[y : y + height, x : x + width]
+        left = cv2.cvtColor(255 - paint[..., 3], cv2.COLOR_GRAY2RGB)
+        color = cv2.cvtColor(paint, cv2.COLOR_RGBA2RGB)
+        part[:] = cv2.add(cv2.multiply(part, left, scale=1 / 255), color)
+    return picture
 
 
 def ellipse_outlines(
@@ -169,29 +173,32 @@ def _paint_ellipses(
         cv2.polylines(paint, corners, True, rim, round(pen) + 1, cv2.LINE_AA, SHIFT)
 
 
-def _draw_point(
+def _draw_points(
     image: UInt8[np.ndarray, "h w 3"],
-    point: Float[np.ndarray, " 2"],
-    shift: Float[np.ndarray, " 2"],
+    points: Float[np.ndarray, "n 2"],
+    shifts: Float[np.ndarray, "n 2"],
     pen: float,
 ) -> None:
-    """A dot at the point and an arrow to its mean, if that is further away than the dot's rim."""
-    moves = float(np.linalg.norm(shift)) >= MIN_MOTION
-    color = direction_colors(shift).tolist() if moves else WHITE
-    if moves:
-        _draw_arrow(image, point, shift, BLACK, 5, pen)
-        _draw_arrow(image, point, shift, color, 3, pen)
-    _draw_disc(image, point, 4 * pen, BLACK)
-    _draw_disc(image, point, 3 * pen, color)
+    """Dots at the points, and arrows to the means of those that move; black borders first."""
+    move = np.linalg.norm(shifts, axis=1) >= MIN_MOTION
+    colors = np.where(move[:, None], direction_colors(shifts), 255).tolist()
+    arrows = [_arrow(point, shift, pen) for point, shift in zip(points, shifts, strict=True)]
+    bordered = [line for arrow in arrows for line in arrow]
+    cv2.polylines(image, bordered, False, BLACK, round(5 * pen), cv2.LINE_AA, SHIFT)
+    for point, arrow, color in zip(points, arrows, colors, strict=True):
+        cv2.polylines(image, arrow, False, color, round(3 * pen), cv2.LINE_AA, SHIFT)
+        _draw_disc(image, point, 4 * pen, BLACK)
+        _draw_disc(image, point, 3 * pen, color)
 
 
 def _draw_poke(
     image: UInt8[np.ndarray, "h w 3"], poke: Float[np.ndarray, " 4"], pen: float
 ) -> None:
     """A white arrow with a black border, a ring where it pushes."""
-    point, shift = poke[:2], poke[2:]
-    _draw_arrow(image, point, shift, BLACK, 7, pen)
-    _draw_arrow(image, point, shift, WHITE, 4, pen)
+    point = poke[:2]
+    arrow = _arrow(point, poke[2:], pen)
+    for color, thickness in ((BLACK, 7), (WHITE, 4)):
+        cv2.polylines(image, arrow, False, color, round(thickness * pen), cv2.LINE_AA, SHIFT)
     for color, thickness in ((BLACK, 5), (WHITE, 2)):
         width = max(1, round(thickness * pen))
         cv2.circle(
@@ -208,25 +215,19 @@ def _draw_disc(
     cv2.circle(image, _fixed(centre), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
 
 
-def _draw_arrow(
-    image: UInt8[np.ndarray, "h w 3"],
-    start: Float[np.ndarray, " 2"],
-    shift: Float[np.ndarray, " 2"],
-    color: tuple[int, int, int] | list[int],
-    thickness: int,
-    pen: float,
-) -> None:
-    """A line to scale with a head of 7 to 14 pixels (times `pen`)."""
-    length = float(np.linalg.norm(shift))
-    if length < 1.0:
-        return
+def _arrow(
+    start: Float[np.ndarray, " 2"], shift: Float[np.ndarray, " 2"], pen: float
+) -> list[Int[np.ndarray, "_ 2"]]:
+    """Shaft and head, to scale, in OpenCV's coordinates; the head is 7 to 14 pixels (x `pen`)."""
+    length = float(np.hypot(*shift))
+    if length < MIN_MOTION:
+        return []
     along = shift / length
-    across = np.array([-along[1], along[0]])
-    end, head = start + shift, min(14 * pen, max(7 * pen, 0.4 * length))
-    left, right = (end - head * (along + side * 0.6 * across) for side in (1, -1))
-    for tail in (start, left, right):
-        width = max(1, round(thickness * pen))
-        cv2.line(image, _fixed(tail), _fixed(end), color, width, cv2.LINE_AA, SHIFT)
+    end, back = start + shift, min(14 * pen, max(7 * pen, 0.4 * length)) * along
+    across = 0.6 * back[::-1] * (-1, 1)
+    corners = np.array([start, end, end - back + across, end, end - back - across])
+    fixed = _fixed_polygon(corners)
+    return [fixed[:2], fixed[2:]]
 
 
 def _fixed(point: Float[np.ndarray, " 2"]) -> tuple[int, int]:

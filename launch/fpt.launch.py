@@ -197,12 +197,13 @@ def _poke(values: dict[str, str], image: str) -> Node:
         for name in ("image_transport", "use_sim_time")
         if values[name] != NOT_GIVEN
     }
+    files = [values["params_file"]] if values["params_file"] != NOT_GIVEN else []
     return Node(
         package="fpt_ros",
         executable="fpt_poke",
         name="fpt_poke",
         namespace=values["namespace"],
-        parameters=[given],
+        parameters=[*files, given],
         remappings=[("image", image)],
         output="screen",
         emulate_tty=True,

@@ -26,3 +26,13 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             parameter += 0.02 * torch.randn_like(parameter)
     save_checkpoint(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model as ONNX files: what `fpt-export` writes, in a minute or two."""
+    from fpt_ros.export.__main__ import main
+
+    folder = tmp_path_factory.mktemp("exported")
+    main(["--onnx", str(folder)])
+    return folder

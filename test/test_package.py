@@ -118,20 +118,28 @@ USES = {
     "web": ["fpt_ros/web"],
 }
 # Imported where they are, or where an option asks for them.
-OPTIONAL = {"ray": "ray", "wandb": "wandb", "mujoco": "sim", "_typeshed": "mypy"}
+OPTIONAL = {
+    "h5py": "bench",
+    "ray": "ray",
+    "wandb": "wandb",
+    "mujoco": "sim",
+    "_typeshed": "mypy",
+    # The film of the page is for who changes it.
+    **dict.fromkeys(["playwright", "PIL", "tqdm"], "test"),
+}
 
 
 @pytest.mark.parametrize("extra", USES)
 def test_extra_brings_what_its_users_import(extra: str):
     requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]]
-    brought = {re.sub("[-_.]+", "-", Requirement(text).name) for text in requirements}
+    brought = {re.sub("[-_.]+", "-", Requirement(text).name).lower() for text in requirements}
     distributions = packages_distributions()
     ros = {*get_packages_with_prefixes(), *sys.stdlib_module_names, *OPTIONAL, "jaxtyping"}
     for path in sources(*USES[extra]):
         if extra == "demo" and "planner_demo" in path.parts:
             continue
         for module in imported(path) - ros:
-            names = {re.sub("[-_.]+", "-", name) for name in distributions[module]}
+            names = {re.sub("[-_.]+", "-", name).lower() for name in distributions[module]}
             assert names & {*brought, "fpt-ros"}, f"{path} imports {module}"
 
 

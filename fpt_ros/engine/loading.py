@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fpt_ros.inference.calibration import read_calibration
 from fpt_ros.inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def load_predictor(settings: Settings) -> Predictor:
     """Load the checkpoint and run the model once.
 
-    Raises what Predictor.from_checkpoint raises for a checkpoint or device that is not there.
+    Raises what Predictor.from_checkpoint raises for a checkpoint or device that is not there, and
+    ValueError for a calibration file that cannot be used.
     """
     predictor = Predictor.from_checkpoint(
         settings.checkpoint,
@@ -27,6 +29,9 @@ def load_predictor(settings: Settings) -> Predictor:
         fit=settings.fit,
         allow_download=settings.allow_download,
     )
+    if settings.calibration_file:
+        found = read_calibration(settings.calibration_file, predictor.info.sha256)
+        predictor.spread = found.spread
     predictor.warm_up()
     # Else Python's collector looks at all that PyTorch has made, 0.1 s in which nothing is
     # answered.

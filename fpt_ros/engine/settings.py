@@ -51,6 +51,12 @@ class Settings:
         RECONFIGURE,
         "Whether a hub checkpoint may be downloaded; without it only the local hub cache is read",
     )
+    calibration_file: str = _parameter(
+        "",
+        RECONFIGURE,
+        "File of fpt-bag score that makes the stated uncertainty true on one's own recordings; "
+        "empty: as the model states it",
+    )
     device: str = _parameter(
         "auto",
         RECONFIGURE,

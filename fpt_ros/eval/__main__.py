@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good a checkpoint is on clips with tracks, beside baselines that see no picture.
+"""How good a checkpoint is: on clips with tracks, on public benchmarks, and on photographs.
 
 Whatever has to be chosen is chosen on other clips, see --choose-on; the motion threshold comes with
 the checkpoint. Everything is measured a second time with the pictures exchanged between scenes: a
@@ -21,10 +21,12 @@ from tqdm import tqdm
 
 from fpt_ros.command_line import CommandParser
 from fpt_ros.data.shards import find_shards
+from fpt_ros.eval.benchmarks.command import BENCHMARKS, run_benchmark
 from fpt_ros.eval.cases import NOISE
 from fpt_ros.eval.choices import Choices, choose
 from fpt_ros.eval.contact_sheet import write_contact_sheet
 from fpt_ros.eval.evaluation import Evaluation, evaluate
+from fpt_ros.eval.photographs import run_photographs
 from fpt_ros.eval.plots import write_plots
 from fpt_ros.eval.predictions import predict
 from fpt_ros.eval.reading import find_sets, read_cases
@@ -35,9 +37,20 @@ from fpt_ros.model import FlowPokeTransformer, load_checkpoint
 
 def main(arguments: list[str] | None = None) -> None:
     """Evaluate as the command line says."""
-    options = parser().parse_args(arguments)
+    commands = parser()
+    options = commands.parse_args(arguments)
+    if options.photographs and (options.inputs or options.benchmark):
+        commands.error("--photographs are in the package: it takes no inputs and no --benchmark")
+    if options.benchmark and len(options.inputs) != 1:
+        commands.error("--benchmark takes one file or folder")
+    clips = not (options.photographs or options.benchmark)
+    if clips and not (options.inputs and options.choose_on):
+        commands.error("inputs and --choose-on are required")
     try:
-        run(options)
+        if clips:
+            run(options)
+        else:
+            run_other(options)
     except (ValueError, OSError, tarfile.TarError) as error:
         sys.exit(f"fpt-eval: {error}")
 
@@ -45,14 +58,22 @@ def main(arguments: list[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="fpt-eval", description=__doc__)
     parser.add_argument(
-        "inputs", type=Path, nargs="+", help="shards, folders of them, folders of such folders"
+        "inputs",
+        type=Path,
+        nargs="*",
+        help="shards, folders of them, folders of such folders; or a benchmark's file or folder",
+    )
+    parser.add_argument(
+        "--benchmark", choices=list(BENCHMARKS), help="what the input is, instead of clips"
+    )
+    parser.add_argument(
+        "--photographs", action="store_true", help="the package's photographs, instead of clips"
     )
     parser.add_argument(
         "--choose-on",
         type=Path,
         nargs="+",
-        required=True,
-        help="shards or folders for what has to be chosen; they are not judged",
+        help="required with clips: shards or folders for what has to be chosen; not judged",
     )
     parser.add_argument("--checkpoint", default="embedded", help="embedded, hub:..., or a file")
     parser.add_argument("--allow-download", action="store_true", help="of a checkpoint hub:...")
@@ -75,8 +96,27 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def load(options: argparse.Namespace) -> FlowPokeTransformer:
+    return for_inference(
+        load_checkpoint(
+            options.checkpoint, options.device, "float32", allow_download=options.allow_download
+        )
+    )
+
+
+def run_other(options: argparse.Namespace) -> None:
+    """Evaluate on a benchmark or the photographs; print the table and write it to `--out`."""
+    if options.cases < 1:
+        raise ValueError(f"--cases is {options.cases}: must be at least 1")
+    if options.photographs:
+        print(run_photographs(load(options), options.out))
+        return
+    arguments = options.inputs[0], options.cases, options.seed, options.out
+    print(run_benchmark(options.benchmark, load(options), *arguments))
+
+
 def run(options: argparse.Namespace) -> None:
-    """Evaluate, print the tables and write everything to `--out`."""
+    """Evaluate on clips, print the tables and write everything to `--out`."""
     for name, least in (("cases", 1), ("skip", 1), ("noise", 0)):
         value = getattr(options, name)
         if value is not None and not value >= least:
@@ -89,28 +129,27 @@ def run(options: argparse.Namespace) -> None:
     }
     if not sets:
         raise ValueError("--choose-on holds all that should be judged: judge other clips")
-    model = for_inference(
-        load_checkpoint(
-            options.checkpoint, options.device, "float32", allow_download=options.allow_download
-        )
-    )
+    model = load(options)
     settings = (options.skip, options.cases, options.seed, options.noise)
     cases, _ = read_cases("choose-on", known, *settings)
     choices = choose(cases, predict(model, cases, title="choosing")[1])
     found = {}
     for name, shards in tqdm(sets.items(), unit=" sets"):
         found[name] = evaluate(name, model, *read_cases(name, shards, *settings), choices)
-    write(options, model, choices, found)
+        write_figures(options, model, choices, found)  # if the next set fails, what there is stays
+    write_plots(found, options.out)
+    asked = {name: one.cases for name, one in found.items()}
+    write_contact_sheet(model, asked, options.out / "contact_sheet.png")
     print(tables({name: one.figures for name, one in found.items()}))
 
 
-def write(
+def write_figures(
     options: argparse.Namespace,
     model: FlowPokeTransformer,
     choices: Choices,
     found: dict[str, Evaluation],
 ) -> None:
-    """`figures.json`, `tables.md`, the plots and the contact sheet."""
+    """`figures.json` and `tables.md`."""
     figures = {name: one.figures for name, one in found.items()}
     record = {
         "checkpoint": dataclasses.asdict(model.provenance) if model.provenance else None,
@@ -122,9 +161,6 @@ def write(
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(plain(record), indent=1) + "\n")
     (options.out / "tables.md").write_text(tables(figures) + "\n")
-    write_plots(found, choices, options.out)
-    cases = {name: one.cases for name, one in found.items()}
-    write_contact_sheet(model, cases, options.out / "contact_sheet.png")
 
 
 def plain(value: Any) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions that need no picture, which a model has to beat; and distributions round them."""
+"""Predictions that a model has to beat, some of them from the picture; distributions round them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.eval.figures import flow_errors
+from fpt_ros.eval.figures import flow_errors, mean_iou
+from fpt_ros.eval.segmenters import CANDIDATES, Segmenter, parts_at_points
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from fpt_ros.eval.cases import Cases
 
 SIGMAS = 0.001 * 2.0 ** np.arange(10)
 """Of the normals of which a baseline's distribution is made, in image sides: to half of one."""
 ROUNDS = 200
+BLIND = ("nothing moves", "all moves like the poke", "poke fading with distance")
+"""Names of the baselines that see no picture."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,21 @@ class Baseline:
     nothing moves, infinite: all moves like the poke."""
     shares: Float[np.ndarray, "s"]
     """Of normals of the widths `SIGMAS` about the estimate."""
+    segmenter: Segmenter | None = None
+    """Cuts out of the picture what moves at all; None: sees no picture."""
 
     def estimate(self, cases: Cases) -> Float[np.ndarray, "n 2"]:
-        return faded(cases, self.fading)
+        moved = faded(cases, self.fading)
+        if self.segmenter is None:
+            return moved
+        return moved * parts_at_points([self.segmenter], cases, self.name)[0][:, None]
 
-    def log_prob(self, cases: Cases) -> Float[np.ndarray, "n"]:
-        """Log density at the true flow with the cases' noise, nats."""
-        return np.log(_densities(cases, self.estimate(cases)) @ self.shares)
+    def log_prob(
+        self, cases: Cases, estimate: Float[np.ndarray, "n 2"] | None = None
+    ) -> Float[np.ndarray, "n"]:
+        """Log density at the true flow with the cases' noise, nats; `estimate` saves making it."""
+        estimate = self.estimate(cases) if estimate is None else estimate
+        return np.log(_densities(cases, estimate) @ self.shares)
 
 
 def faded(cases: Cases, fading: float) -> Float[np.ndarray, "n 2"]:
@@ -53,19 +64,36 @@ def body_like_poke(cases: Cases) -> Float[np.ndarray, "n 2"]:
 
 
 def choose_baselines(cases: Cases) -> list[Baseline]:
-    """The baselines, with what has to be chosen as it suits `cases` best: the fading by error,
-    the distributions by likelihood."""
+    """The baselines that see no picture, with what has to be chosen as it suits `cases` best: the
+    fading by error, the distributions by likelihood."""
     candidates = np.linspace(0.02, 0.6, 59)
     best = min(candidates, key=lambda fading: flow_errors(cases, faded(cases, fading))["mean"])
-    fadings = {
-        "nothing moves": 0.0,
-        "all moves like the poke": np.inf,
-        "poke fading with distance": float(best),
-    }
     return [
         Baseline(name, fading, likeliest_shares(cases, faded(cases, fading)))
-        for name, fading in fadings.items()
+        for name, fading in zip(BLIND, (0.0, np.inf, float(best)), strict=True)
     ]
+
+
+def choose_segmenters(cases: Cases) -> tuple[list[Baseline], list[Segmenter]]:
+    """The baselines that see the picture: what each segmenter cuts out moves like the poke.
+
+    Returns:
+        The baselines, settings chosen by error; and of each segmenter the settings that find the
+        moving part best, by IoU.
+    """
+    baselines, finders = [], []
+    for name, candidates in CANDIDATES.items():
+        parts = parts_at_points(candidates, cases, f"choosing: {name}")
+        estimates = [cases.poke_flow * part[:, None] for part in parts]
+        best = int(np.argmin([flow_errors(cases, e)["mean"] for e in estimates]))
+        shares = likeliest_shares(cases, estimates[best])
+        baselines.append(Baseline(name, np.inf, shares, candidates[best]))
+        finders.append(candidates[_best_finder(cases, parts)])
+    return baselines, finders
+
+
+def _best_finder(cases: Cases, parts: Bool[np.ndarray, "m n"]) -> int:
+    return int(np.argmax(np.nan_to_num([mean_iou(cases, part) for part in parts])))
 
 
 def likeliest_shares(cases: Cases, estimate: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "s"]:

@@ -43,6 +43,9 @@ class Case:
     same_body: Bool[np.ndarray, "n"]
     """On the poked body; nowhere, where bodies are not known."""
     weight: Float32[np.ndarray, "n"]
+    scene: str = ""
+    """Where it was filmed, see `fpt_ros.eval.reading.scene_of`; pictures are exchanged between
+    scenes only."""
 
 
 class Cases:
@@ -91,7 +94,7 @@ class Cases:
 
 
 def make_case(
-    moment: Moment, row: int, rng: np.random.Generator, noise: float = NOISE
+    moment: Moment, row: int, rng: np.random.Generator, noise: float = NOISE, scene: str = ""
 ) -> Case | None:
     """A case of a moment and one of its other frames, or None where no point moves.
 
@@ -121,6 +124,7 @@ def make_case(
         moving=moving[asked],
         same_body=same[asked],
         weight=evening_weights(points),
+        scene=scene or moment.key,
     )
 
 

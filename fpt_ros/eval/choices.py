@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.eval.baselines import Baseline, choose_baselines
-from fpt_ros.eval.figures import flow_errors, mean_iou
+from fpt_ros.eval.baselines import Baseline, choose_baselines, choose_segmenters
+from fpt_ros.eval.figures import mean_iou
+from fpt_ros.eval.segmenters import Segmenter
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -17,33 +18,29 @@ if TYPE_CHECKING:
     from fpt_ros.eval.cases import Cases
     from fpt_ros.eval.predictions import Predictions
 
-ESTIMATES = ("mean", "likeliest")
-
 
 @dataclass(frozen=True)
 class Choices:
     """What suits some cases best."""
 
-    estimate: str
-    """The field of `Predictions` taken as the displacement, by error."""
     divergence_threshold: float
     """Nats, by IoU of the divergence alone, as the paper has it."""
     disc: float
     """Radius of the disc round the poke, by IoU, in image sides."""
     baselines: list[Baseline]
+    """Those that see no picture first."""
+    segmenters: list[Segmenter]
+    """Of the moving part, by IoU."""
 
 
 def choose(cases: Cases, predicted: Predictions) -> Choices:
     """The best choices on `cases`."""
-
-    def error(name: str) -> float:
-        return flow_errors(cases, getattr(predicted, name))["mean"]
-
+    seeing, segmenters = choose_segmenters(cases)
     return Choices(
-        estimate=min(ESTIMATES, key=error),
         divergence_threshold=best_threshold(cases, predicted.divergence),
         disc=-best_threshold(cases, -cases.distance),
-        baselines=choose_baselines(cases),
+        baselines=[*choose_baselines(cases), *seeing],
+        segmenters=segmenters,
     )
 
 

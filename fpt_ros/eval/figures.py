@@ -54,6 +54,11 @@ def _standard_error(of_cases: Float[np.ndarray, "c"]) -> float:
     return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else float("nan")
 
 
+def mean_and_error(of_cases: Float[np.ndarray, "c"]) -> dict[str, float]:
+    """Mean over the cases that have a value, and its standard error."""
+    return {"mean": _mean(of_cases), "standard_error": _standard_error(of_cases)}
+
+
 def flow_errors(cases: Cases, predicted: Float[np.ndarray, "n 2"]) -> dict[str, float]:
     """Mean end-point error of an estimate: on the poked body, on all that moves, on what stays, and
     `mean`, of what follows the poke (the body, where bodies are known, else what moves) and what

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from matplotlib.axes import Axes
 
-    from fpt_ros.eval.choices import Choices
     from fpt_ros.eval.evaluation import Evaluation
 
 OURS, SHUFFLED = "#1f6fb4", "#d1495b"
-GREYS = ("#333333", "#777777", "#b5b5b5")
-"""Of the baselines."""
+BASELINES = ("#333333", "#777777", "#b5b5b5", "#2a9d5c", "#e9a03b")
+"""Colours of the baselines: grey those that see no picture."""
 BINS = 12
 RADII = np.geomspace(0.001, 0.3, 40)
 COLUMNS = 3
@@ -30,14 +29,14 @@ FEWEST = 5
 """Cases to take a mean of."""
 
 
-def write_plots(found: dict[str, Evaluation], choices: Choices, folder: Path) -> None:
+def write_plots(found: dict[str, Evaluation], folder: Path) -> None:
     """Write all plots to the folder as PNG."""
     plots = {
         "bars": bars(found),
         "coverage": coverage(found),
         "uncertainty": uncertainty(found),
-        "pck": pck_curves(found, choices),
-        "distance": distance(found, choices),
+        "pck": pck_curves(found),
+        "distance": distance(found),
     }
     for name, figure in plots.items():
         figure.savefig(folder / f"{name}.png", dpi=110)
@@ -66,6 +65,10 @@ def bars(found: dict[str, Evaluation]) -> Figure:
         "pictures shuffled": [of(f, "shuffled", "iou") for f in sets.values()],
         "divergence alone": [of(f, "one_poke", "divergence_iou") for f in sets.values()],
         "disc round the poke": [f["disc_iou"] for f in sets.values()],
+        **{
+            segmenter: [f["segmenter_iou"][segmenter] for f in sets.values()]
+            for segmenter in next(iter(sets.values()))["segmenter_iou"]
+        },
     }
     _grouped_bars(iou, list(sets), ious)
     error.set_title("error, mean of poked body and what stays [image sides]", fontsize=10)
@@ -110,11 +113,11 @@ def uncertainty(found: dict[str, Evaluation]) -> Figure:
     return figure
 
 
-def pck_curves(found: dict[str, Evaluation], choices: Choices) -> Figure:
+def pck_curves(found: dict[str, Evaluation]) -> Figure:
     """Share of points, over the whole picture, whose estimate is as near to the truth."""
     figure, panels = _panels(len(found), "distance [image sides]")
     for axes, (name, one) in zip(panels, found.items(), strict=False):
-        for title, errors, style in _estimates(one, choices):
+        for title, errors, style in _estimates(one):
             shares = [mean(one.cases, errors < radius, one.cases.weight) for radius in RADII]
             axes.plot(RADII, shares, label=title, **style)
         errors = one.one_poke.sample_errors
@@ -126,13 +129,13 @@ def pck_curves(found: dict[str, Evaluation], choices: Choices) -> Figure:
     return figure
 
 
-def distance(found: dict[str, Evaluation], choices: Choices) -> Figure:
+def distance(found: dict[str, Evaluation]) -> Figure:
     """Error of what moves, by its distance from the poke."""
     figure, panels = _panels(len(found), "distance from the poke [image sides]")
     edges = np.linspace(0, 0.6, 13)
     for axes, (name, one) in zip(panels, found.items(), strict=False):
         which = np.digitize(one.cases.distance, edges) - 1
-        for title, errors, style in _estimates(one, choices):
+        for title, errors, style in _estimates(one):
             middle = []
             for part in range(len(edges) - 1):
                 of = case_means(one.cases, errors, one.cases.moving & (which == part))
@@ -145,14 +148,11 @@ def distance(found: dict[str, Evaluation], choices: Choices) -> Figure:
     return figure
 
 
-def _estimates(
-    one: Evaluation, choices: Choices
-) -> Iterable[tuple[str, Float[np.ndarray, "n"], dict]]:
+def _estimates(one: Evaluation) -> Iterable[tuple[str, Float[np.ndarray, "n"], dict]]:
     """Name, errors and line of our estimate and of the baselines'."""
-    ours = getattr(one.one_poke, choices.estimate)
-    yield f"ours, {choices.estimate}", _error(one, ours), {"color": OURS, "linewidth": 2}
-    for baseline, grey in zip(choices.baselines, GREYS, strict=True):
-        yield baseline.name, _error(one, baseline.estimate(one.cases)), {"color": grey}
+    yield "ours", _error(one, one.one_poke.mean), {"color": OURS, "linewidth": 2}
+    for (name, estimate), colour in zip(one.estimates.items(), BASELINES, strict=True):
+        yield name, _error(one, estimate), {"color": colour}
 
 
 def _error(one: Evaluation, estimate: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
@@ -162,7 +162,7 @@ def _error(one: Evaluation, estimate: Float[np.ndarray, "n 2"]) -> Float[np.ndar
 def _grouped_bars(axes: Axes, sets: list[str], groups: dict[str, list[float]]) -> None:
     """A cluster of bars for each set."""
     width = 0.8 / len(groups)
-    colours = (OURS, SHUFFLED, *GREYS)
+    colours = (OURS, SHUFFLED, *BASELINES)
     for number, (title, values) in enumerate(groups.items()):
         at = np.arange(len(sets)) + (number - (len(groups) - 1) / 2) * width
         axes.bar(at, values, width, label=title, color=colours[number])

@@ -35,9 +35,7 @@ class Predictions:
     """Arrays over the points of some `Cases`; lengths in image sides."""
 
     mean: Float[np.ndarray, "n 2"]
-    """Expected displacement."""
-    likeliest: Float[np.ndarray, "n 2"]
-    """Mean of the heaviest component."""
+    """Expected displacement: what the node and `MotionMixture.mean` give."""
     sample_errors: Float[np.ndarray, "n 5"]
     """Distances of samples of the distribution from the true flow."""
     spread: Float[np.ndarray, "n"]
@@ -137,11 +135,9 @@ def describe(
     generator: torch.Generator,
 ) -> dict[str, Float[Tensor, "n ..."]]:
     """The fields of `Predictions`, without the divergence."""
-    top = mixture.weights.argmax(-1)[..., None, None].expand(*mixture.shape, 1, 2)
     log_prob = mixture.log_prob(noisy_flow)
     return {
         "mean": mixture.mean,
-        "likeliest": mixture.locs.gather(-2, top).squeeze(-2),
         "sample_errors": (mixture.sample(SAMPLES, generator) - flow).norm(dim=-1).T,
         "spread": mixture.covariance.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt(),
         "log_prob": log_prob,

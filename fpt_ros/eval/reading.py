@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 STARTS = 3
 """Start frames of one clip at most."""
+NAMED = ("metaworld", "gymnasium-robotics")
+"""Simulation's sources whose scenes are known by name."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +160,27 @@ def _cases_at(
     sample: dict[str, Any], start: int, skip: int, rng: np.random.Generator, noise: float
 ) -> list[Case]:
     try:
-        case = make_case(read_moment(sample, start, [skip]), 0, rng, noise)
+        moment = read_moment(sample, start, [skip])
+        case = make_case(moment, 0, rng, noise, scene_of(sample))
     except SampleError as error:
         tqdm.write(f"left out: {error}", file=sys.stderr)
         return []
     return [] if case is None else [case]
+
+
+def scene_of(sample: dict[str, Any]) -> str:
+    """A clip's scene: clips of one show the same things.
+
+    That is the video or bag it was cut from; of simulation, the scene's name where things of one
+    name are always the same, else the scene's own seed. Without any of these, the clip itself.
+    """
+    try:
+        meta = json.loads(sample.get("meta.json", b"{}"))
+    except ValueError:
+        meta = {}
+    if meta.get("source") in NAMED:
+        return str(meta.get("scene"))
+    return str(meta.get("seed") or meta.get("source") or sample["__key__"])
 
 
 def _why_none(clips: list[ClipStarts], skip: int) -> str:

@@ -74,6 +74,9 @@ class Predictor:
         copy: bool = True,
     ) -> None:
         check_fit(fit)
+        self.spread = 1.0
+        """What the standard deviations of every component are multiplied by, see
+        `fpt_ros.inference.calibration`. Samples and segmentation are as without it."""
         self.info = ModelInfo.of(model)
         self.model = for_inference(deepcopy(model) if copy else model, compile)
         on_cuda = self.model.device.type == "cuda"
@@ -148,7 +151,9 @@ class Predictor:
                 the message names it and what is allowed.
         """
         request = MotionRequest(context, pokes, points, camera_moving)
-        return predict_together(self._asked, [request], [request.in_units()])[0]
+        return predict_together(self._asked, [request], [request.in_units()])[0].widened(
+            self.spread
+        )
 
     def predict_batch(self, requests: Sequence[MotionRequest]) -> list[MotionMixture]:
         """As `predict`, for several requests, of any sizes and on any images.
@@ -162,7 +167,8 @@ class Predictor:
         for i, request in enumerate(requests):
             with named(f"requests[{i}]."):
                 inputs.append(request.in_units())
-        return predict_together(self._asked, requests, inputs)
+        found = predict_together(self._asked, requests, inputs)
+        return [mixture.widened(self.spread) for mixture in found]
 
     def evaluate(
         self,
@@ -213,7 +219,8 @@ class Predictor:
         sets = list(pokes_to_unit(together, view).split([len(pokes) for pokes in each]))
 
         def ask(pokes: Tensor, points: Tensor) -> Iterator[Block]:
-            return predict_blocks(self._asked, context, pokes, points[None], camera_moving)
+            found = predict_blocks(self._asked, context, pokes, points[None], camera_moving)
+            return ((rows, part, mixture.widened(self.spread)) for rows, part, mixture in found)
 
         wanted = as_rows(goals, 2)
         device = self.model.device

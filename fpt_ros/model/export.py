@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model outside of Python: its three stages as graphs of tensors, for ONNX and others.
+"""The model outside of Python: its stages as graphs of tensors, for ONNX and others.
 
 Each stage takes and gives tensors alone, under the names below. Numbers of rows, pokes and queries
 are free in every call; there is one image, of the model's own size, and all rows share it.
+
+`pokes` and `query` are the library's own stages: a cache of the pokes serves any number of queries.
+`predict` is both in one pass, which reads the weights once: the faster for few queries.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from fpt_ros.model.poke_cache import PokeCache
 from fpt_ros.model.small.network import SmallEmbeddedImage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from jaxtyping import Bool, Float, Int
     from torch.export import ExportedProgram
 
@@ -89,6 +94,37 @@ class QueryStage(nn.Module):
         return mixture.logits, mixture.locs, mixture.scale_tril
 
 
+class PredictStage(nn.Module):
+    """`poke_and_query`, without the cache; rows are padded as the stage `query` has it."""
+
+    def __init__(self, model: FlowPokeTransformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        poke_pos: Float[Tensor, "b p 2"],
+        poke_flow: Float[Tensor, "b p 2"],
+        query_pos: Float[Tensor, "b q 2"],
+        lengths: Int[Tensor, "b 1"],
+        camera_static: Bool[Tensor, "b"],
+        *image: Tensor,
+    ) -> tuple[Tensor, ...]:
+        _, mixture = self.model.poke_and_query(
+            poke_pos, poke_flow, query_pos, camera_static, embedded_image(*image), lengths=lengths
+        )
+        return mixture.logits, mixture.locs, mixture.scale_tril
+
+
+STAGES: dict[str, Callable[[FlowPokeTransformer], nn.Module]] = {
+    "image": ImageStage,
+    "pokes": PokeStage,
+    "query": QueryStage,
+    "predict": PredictStage,
+}
+"""Names and modules; the order is that of use."""
+
+
 def embedded_image(
     features: Tensor, keys: Tensor, values: Tensor, gains: Tensor, modes: Tensor | None = None
 ) -> EmbeddedImage:
@@ -100,58 +136,76 @@ def embedded_image(
 
 
 @torch.no_grad()
-def export_stages(model: FlowPokeTransformer) -> dict[str, ExportedProgram]:
-    """The stages `image`, `pokes` and `query` as `torch.export` has them, for the model's device.
+def export_stages(
+    model: FlowPokeTransformer, names: Sequence[str] = tuple(STAGES)
+) -> dict[str, ExportedProgram]:
+    """Stages as `torch.export` has them, for the model's device.
 
     Args:
         model: in evaluation mode and not packed (as `load_checkpoint` gives it).
+        names: which of `STAGES`.
     """
     size, device = model.config.image_size, model.device
-    stages = {"image": ImageStage(model), "pokes": PokeStage(model), "query": QueryStage(model)}
     picture = torch.zeros(1, 3, size, size, device=device)
-    image = stages["image"](picture)
+    image = ImageStage(model)(picture)
     # Sizes that all differ, and are neither 0 nor 1: such may be taken for constants.
     # And no tensor twice: two inputs that are one here would be one in the graph.
     poke_pos, poke_flow, query_pos = (torch.zeros(3, n, 2, device=device) for n in (4, 4, 5))
     static = torch.ones(3, dtype=torch.bool, device=device)
-    pokes = stages["pokes"](poke_pos, poke_flow, static, *image)
+    pokes = PokeStage(model)(poke_pos, poke_flow, static, *image)
     lengths = torch.full((3, 1), 4, device=device)
     examples: dict[str, tuple[Tensor, ...]] = {
         "image": (picture,),
         "pokes": (poke_pos, poke_flow, static, *image),
         "query": (query_pos, poke_pos, poke_flow, lengths, *pokes, *image),
+        "predict": (poke_pos, poke_flow, query_pos, lengths, static, *image),
     }
     return {
         name: torch.export.export(
-            stage, examples[name], dynamic_shapes=_free_sizes(name, len(image)), strict=True
+            STAGES[name](model),
+            examples[name],
+            dynamic_shapes=_free_sizes(name, len(image)),
+            strict=True,
         )
-        for name, stage in stages.items()
+        for name in names
     }
 
 
 def save_onnx(stages: dict[str, ExportedProgram], folder: Path) -> list[Path]:
-    """Write exported stages as `image.onnx`, `pokes.onnx` and `query.onnx`; needs the extra `onnx`.
+    """Write exported stages as `image.onnx` and so on; needs the extra `onnx`.
 
     Args:
         folder: made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    modes = ("modes",) if len(stages["image"].graph_signature.user_outputs) > len(IMAGE) else ()
     written = []
     for name, program in stages.items():
-        inputs, outputs = _names(name, (*IMAGE, *modes))
+        image = _image_tensors(name, program)
+        inputs, outputs = _names(name, image)
         onnx = torch.onnx.export(
             program,
             input_names=inputs,
             output_names=outputs,
             opset_version=OPSET,
-            dynamic_shapes=_free_sizes(name, len(IMAGE) + len(modes)),
+            dynamic_shapes=_free_sizes(name, len(image)),
             verbose=False,
         )
         assert onnx is not None  # it is None with the old exporter alone
+        if outputs == MIXTURE:
+            for output in onnx.model.graph.outputs:
+                assert output.shape is not None
+                output.shape[1] = "queries"  # else it is a formula
         written.append(folder / f"{name}.onnx")
         onnx.save(written[-1])
     return written
+
+
+def _image_tensors(stage: str, program: ExportedProgram) -> tuple[str, ...]:
+    """The names of an embedded image's tensors, with or without a small model's modes."""
+    signature = program.graph_signature
+    found = len(signature.user_inputs), len(signature.user_outputs)
+    plain = _names(stage, IMAGE)
+    return IMAGE if found == (len(plain[0]), len(plain[1])) else (*IMAGE, "modes")
 
 
 def _names(stage: str, image: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -160,6 +214,8 @@ def _names(stage: str, image: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[s
         return ("images",), image
     if stage == "pokes":
         return ("poke_pos", "poke_flow", "camera_static", *image), POKES
+    if stage == "predict":
+        return ("poke_pos", "poke_flow", "query_pos", "lengths", "camera_static", *image), MIXTURE
     return ("query_pos", "poke_pos", "poke_flow", "lengths", *POKES, *image), MIXTURE
 
 
@@ -172,6 +228,8 @@ def _free_sizes(stage: str, image_tensors: int) -> tuple[object, ...] | None:
         return None
     if stage == "pokes":
         return poked, poked, {0: rows}, image
+    if stage == "predict":
+        return poked, poked, {0: rows, 1: queries}, {0: rows}, {0: rows}, image
     cache = {1: rows, 3: pokes}
     return {0: rows, 1: queries}, poked, poked, {0: rows}, cache, cache, {2: rows}, image
 

@@ -101,6 +101,10 @@ class MotionMixture:
         factor = factor.to(self.locs)
         return MotionMixture(self.logits, self.locs * factor, self.scale_tril * factor[:, None])
 
+    def widened(self, factor: float | Float[Tensor, "*#points 1 1 1"]) -> MotionMixture:
+        """The mixtures with the standard deviations of all components times `factor`."""
+        return MotionMixture(self.logits, self.locs, self.scale_tril * factor)
+
     @property
     def weights(self) -> Float[Tensor, "*points k"]:
         """Probabilities of the components."""

@@ -50,6 +50,7 @@ def handles(
     radius = RADIUS * max(1.0, min(size) / 480)
     made = [_handle(MENU, (2 * radius, 2 * radius), surface, radius, GREY, Marker.CUBE)]
     made[0].description = text
+    made[0].controls[0].markers.append(_words(text, made[0].scale))
     for number, (x, y, dx, dy) in enumerate(session.pokes, 1):
         for part, at, color in ((START, (x, y), YELLOW), (END, (x + dx, y + dy), GREEN)):
             depth_at = (x, y)
@@ -64,6 +65,16 @@ def handles(
         # Without a stamp: the frame's newest place counts, and feedback comes in this frame.
         marker.header = Header(frame_id=frame_id)
     return made
+
+
+def _words(text: str, size: float) -> Marker:
+    """Beside a handle of that size, to its right: RViz centres text about its place."""
+    height = 0.8 * size
+    words = Marker(type=Marker.TEXT_VIEW_FACING, text=text)
+    words.scale = Vector3(x=height, y=height, z=height)
+    words.pose.position.x = size + 0.2 * height * len(text)
+    words.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+    return words
 
 
 def poke_of(name: str) -> tuple[int, str] | None:

@@ -85,7 +85,7 @@ class PokeNode(Node):
             if not header.frame_id:
                 self.get_logger().warning("images have no frame_id: RViz cannot place them")
             self._session.see(size)
-            self._view.announce_frame(header.frame_id)
+            self._view.announce_frame(header.frame_id, size, self._feed.surface.projection)
             if self._view.wanted and self._view.due:
                 self._view.show(self._feed.rgb, self._feed.surface, header)
         except ImageError as error:
@@ -149,6 +149,9 @@ class PokeNode(Node):
             self._session.move_start(index, to)
         else:
             self._session.move_end(index, to)
+        if index < len(self._session.pokes):
+            dx, dy = self._session.pokes[index][2:]
+            self._text = f"poke {index + 1}: ({dx:.0f}, {dy:.0f}) pixels"
         self._send()
         self._show_handles(held=feedback.marker_name)
 
@@ -230,6 +233,8 @@ class PokeNode(Node):
     def _say(self, text: str, warn: bool = False) -> None:
         """Beside the menu's handle and in the log."""
         self._text = text
-        log = self.get_logger()
-        (log.warning if warn else log.info)(text)
+        if warn:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
         self._show_handles()

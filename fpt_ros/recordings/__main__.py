@@ -14,7 +14,10 @@ from fpt_ros.images import Reading
 
 
 def main() -> None:
-    args = parser().parse_args()
+    top = parser()
+    args = top.parse_args()
+    if args.command is None:
+        top.error("a command is missing: run or score")
     try:
         sys.exit(args.run(args))
     except (ValueError, OSError, RuntimeError) as error:
@@ -25,8 +28,9 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     top = CommandParser(prog="fpt-bag", description="The model over ROS 2 bags, without ROS.")
-    commands = top.add_subparsers(dest="command", required=True)
+    commands = top.add_subparsers(dest="command")
     add_run(commands)
+    add_score(commands)
     return top
 
 
@@ -61,18 +65,48 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         "--sample-range", type=int, nargs=2, metavar=("LOW", "HIGH"), default=FULL_RANGE,
         help="of 16-bit samples, what becomes black and white (thermal cameras)",
     )  # fmt: skip
+    parser.add_argument(
+        "--calibration", type=Path, help="calibration.json that fpt-bag score wrote: true spreads"
+    )
     add_model(parser)
     parser.add_argument("--workers", type=int, help="processes; else as many as there are cores")
     parser.set_defaults(run=run)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", default="embedded", help="embedded, hub:..., or a file")
+def add_score(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "score",
+        help="how good weights are on a bag, without labels",
+        description="Find stretches of a bag in which something truly moves, poke with one tracked "
+        "point, ask about the others, and write how good the answers are beside baselines: "
+        "report.html, report.json, and calibration.json for the node's calibration_file.",
+    )
+    parser.add_argument("bag", type=Path, help="its folder, or one of its files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    parser.add_argument("--topic", action="append", help="of images (again for more); else all")
+    parser.add_argument(
+        "--horizon", type=float, metavar="S",
+        help="seconds from a picture to the motion asked for; else the checkpoint's, or 1",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stretches", type=int, default=400, help="at most looked at, spread over the bag (400)"
+    )
+    add_model(parser, several=True)
+    parser.set_defaults(run=score)
+
+
+def add_model(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    what = "embedded, hub:..., or a file"
+    if several:
+        parser.add_argument("--checkpoint", action="append", help=f"{what}; again to compare")
+    else:
+        parser.add_argument("--checkpoint", default="embedded", help=what)
     parser.add_argument("--allow-download", action="store_true", help="of a checkpoint hub:...")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
 
 
 def run(args: argparse.Namespace) -> int:
+    from fpt_ros.inference.calibration import read_calibration
     from fpt_ros.inference.predictor import Predictor
     from fpt_ros.recordings.pokes_file import read_pokes_file
     from fpt_ros.recordings.predicting import Asking
@@ -88,13 +122,14 @@ def run(args: argparse.Namespace) -> int:
     if not FULL_RANGE[0] <= low < high <= FULL_RANGE[1]:
         raise ValueError(f"--sample-range is {low} {high}: must be 0 to 65535, the first lower")
     pokes = read_pokes_file(args.pokes)
-    asking = Asking(
-        args.checkpoint, args.allow_download, args.device, args.fit, tuple(args.grid),
-        args.camera_moving, Reading(sample_range=(low, high)),
-    )  # fmt: skip
     info = Predictor.from_checkpoint(
         args.checkpoint, args.device, allow_download=args.allow_download
     ).info
+    spread = read_calibration(args.calibration, info.sha256).spread if args.calibration else 1.0
+    asking = Asking(
+        args.checkpoint, args.allow_download, args.device, args.fit, tuple(args.grid),
+        args.camera_moving, Reading(sample_range=(low, high)), spread,
+    )  # fmt: skip
     cores = 1 if info.device.startswith("cuda") else len(os.sched_getaffinity(0))
     wanted = Run(pokes, asking, info.sha256, args.topic, args.every, args.with_images)
     report = run_bag(args.bag, args.out, wanted, args.workers or cores)
@@ -106,6 +141,29 @@ def run(args: argparse.Namespace) -> int:
     for line in report.damage:
         print(f"fpt-bag run: {line}; all before that is in {args.out}", file=sys.stderr)
     return 1 if report.damage else 0
+
+
+def score(args: argparse.Namespace) -> int:
+    try:
+        from fpt_ros.recordings.scoring import Question, score_bag
+    except ModuleNotFoundError as error:
+        raise ValueError(f"there is no {error.name}: pip install 'fpt_ros[bag,train]'") from error
+
+    if args.horizon is not None and not 0 < args.horizon <= 60:
+        raise ValueError(f"--horizon is {args.horizon:g}: must be above 0, at most 60")
+    if args.stretches < 4:
+        raise ValueError(f"--stretches is {args.stretches}: must be at least 4")
+    question = Question(
+        args.checkpoint or ["embedded"], args.topic, args.horizon, args.stretches, args.device,
+        args.allow_download, Reading(),
+    )  # fmt: skip
+    record = score_bag(args.bag, args.out, question)
+    for note in record["notes"]:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{args.out / 'report.html'}")
+    for sentence in record["sentence"].values():
+        print(sentence)
+    return 0
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-DEFINITIONS = Path(__file__).parent / "definitions"
-"""This package's .msg files: a link to msg/, or an installed copy of it."""
+HERE = Path(__file__).parent
+DEFINITIONS = next(p for p in (HERE / "definitions", HERE.parents[1] / "msg") if p.exists())
+"""This package's .msg files, where they were installed, or in the sources."""
 
 FOXGLOVE = {
     "Color": "float64 r\nfloat64 g\nfloat64 b\nfloat64 a",

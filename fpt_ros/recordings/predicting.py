@@ -47,6 +47,8 @@ class Asking:
     grid: tuple[int, int] = (32, 24)
     camera_moving: bool = False
     reading: Reading = DEFAULT
+    spread: float = 1.0
+    """Of a calibration, see `fpt_ros.inference.calibration`."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Worker:
             fit=asking.fit,
             allow_download=asking.allow_download,
         )
+        self.predictor.spread = asking.spread
 
     def answer(self, job: Job) -> Answer:
         """ValueError for a poke that is not on the image."""

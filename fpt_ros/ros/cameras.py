@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Of several pictures by one camera, the first of these; others after them by name.
 USUAL_NAMES = ("image_rect_color", "image_rect", "image_color", "image_raw", "image")
 # Images that are not what a camera sees: depth and infrared, and what nodes like this one publish.
-NOT_A_PICTURE = re.compile(r"depth|disparity|infra|mask|overlay|flow", re.IGNORECASE)
+NOT_A_PICTURE = re.compile(r"depth|disparity|infra|mask|overlay|flow|/view/", re.IGNORECASE)
 # Pictures that are as the sensor saw them; others are taken for rectified ones.
 RAW = re.compile(r"image_(raw|color|mono)$")
 # Topics of one camera become known one after the other.

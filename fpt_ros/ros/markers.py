@@ -34,7 +34,7 @@ ELLIPSE_CORNERS = 16
 TINT = 0.4
 WHEEL_SECTORS = 24
 # Shares of the depth by which each kind lies before the picture, in the order in which they cover.
-TINT_LAYER, ELLIPSE_LAYER, MOTION_LAYER, POKE_LAYER, LEGEND_LAYER = 0.01, 0.02, 0.03, 0.05, 0.07
+TINT_LAYER, ELLIPSE_LAYER, MOTION_LAYER, POKE_LAYER, LEGEND_LAYER = 0.01, 0.02, 0.03, 0.05, 0.15
 
 
 def motion_markers(
@@ -97,7 +97,7 @@ def _moving_part(motion: Motion, surface: Surface) -> Marker:
     mean = motion.mean
     move = moving(mean) if columns else np.zeros(len(mean), bool)
     at, shift = motion.points[move], mean[move]
-    pitch = motion.image_size[0] / max(columns, 1)
+    pitch = 0.98 * motion.image_size[0] / max(columns, 1)
     marker = _marker("moving_part", 0, Marker.POINTS, _metres(surface, pitch, at))
     marker.points = surface.points(at, at, TINT_LAYER)
     length = np.linalg.norm(shift, axis=1)
@@ -183,7 +183,7 @@ def _legend(motion: Motion, surface: Surface) -> list[Marker]:
     text.text = f"colour: direction, longest {longest:.0f} px"
     if longest < MIN_MOTION:
         text.text = "nothing moves"
-    beside = centre + np.array((8.2 * radius, 0))
+    beside = centre + np.array((4.8 * radius, 0))
     text.pose.position = surface.points(beside, centre, LEGEND_LAYER)[0]
     text.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
     return [wheel, text]

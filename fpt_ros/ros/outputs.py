@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from fpt_ros.drawing import draw_motion
+from fpt_ros.images import ImageError
 from fpt_ros.msg import ModelInfo, MotionDistributions
 from fpt_ros.ros.conversions import (
     flow_to_message,
@@ -199,7 +200,20 @@ def _overlay(prediction: Prediction) -> Image:
 
 def _markers(prediction: Prediction) -> MarkerArray:
     motion, frame, info = prediction
-    return motion_markers(motion, frame.header, info)
+    return motion_markers(motion, frame.header, info, _depth_of(frame))
+
+
+def _depth_of(frame: Frame) -> Float[np.ndarray, "h w"] | None:
+    """Metres at each pixel of the frame; None where there is no depth, or none that fits."""
+    depth = getattr(frame, "depth", None)  # only where the engine takes depth
+    if depth is None:
+        return None
+    try:
+        metres = depth.metres
+    except ImageError:
+        return None
+    fits: bool = metres.shape == frame.rgb.shape[:2]
+    return metres if fits else None
 
 
 DRAWN: dict[str, Callable[[Prediction], Any]] = {"overlay": _overlay, "markers": _markers}

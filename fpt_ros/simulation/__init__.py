@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated robot scenes with exact motion, and clips of them: `fpt-sim`.
 
-Two sources, both in MuJoCo: Meta-World's robot tasks with their scripted experts
-(`metaworld_scenes`) and procedural table tops (`tabletop`). A clip is a chain of a few frames, and
-between them something happens: the expert goes on, a joint moves, something is pushed and pushes
-other things (`events`). See `splits` for what is in which split.
+Sources, all in MuJoCo: Meta-World's robot tasks with their scripted experts (`metaworld_scenes`),
+procedural table tops (`tabletop`), and, never trained on, scenes of others (`borrowed`). A clip is a
+chain of a few frames, and between them something happens: the expert goes on, a joint moves,
+something is pushed and pushes other things (`events`). See `splits` for what is in which split.
 
 Clips are samples of `fpt_ros.data`: `<out>/<split>/shard-000000.tar`. Their tracks are exact; in
 each frame 64 begin anywhere in the picture and 100 on bodies that can move. A track on the sky
 turns with the camera as a direction does. `meta.json` says
 
-source, scene    "metaworld" and the task, or "procedural" and the things in the scene
+source, scene    "metaworld" and the task, "procedural" and the things in the scene, or
+                 "gymnasium-robotics" and the scene
 seed             the integers that its random generator was seeded with
 rate             3, nominal: frames are 0.05 to 0.5 s apart, or poses without a duration
 camera           "static" or "moving"

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.simulation import metaworld_scenes, tabletop
+from fpt_ros.simulation import borrowed, metaworld_scenes, tabletop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fpt_ros.data.clips import Clip
 
-SPLITS = ["train", "val", "heldout_a", "heldout_b", "heldout_c", "heldout_d", "heldout_e"]
+SPLITS = [
+    "train", "val", "heldout_a", "heldout_b", "heldout_c", "heldout_d", "heldout_e", "heldout_f"
+]  # fmt: skip
 """In this order for ever: the position seeds the random generators.
 
 train      Meta-World's training tasks and procedural scenes
@@ -25,8 +27,9 @@ heldout_b  Meta-World tasks with objects that are never trained on
 heldout_c  procedural scenes with other seeds
 heldout_d  a procedural scene type that is never trained on
 heldout_e  training's kinds of scenes with other seeds, all from moving cameras
+heldout_f  scenes that other people modelled: a kitchen, and a door
 
-In train and val a quarter of the cameras move, in heldout_a to heldout_d none.
+In train and val a quarter of the cameras move, in heldout_e all, in the others none.
 """
 
 METAWORLD_SCENES = 0.3
@@ -71,7 +74,9 @@ def scene_clips(split: str, numbers: list[int], size: int, frames: int) -> Itera
     robot_tasks, moves = tasks(split), moving_cameras(split)
     if split in MIXED and rng.random() > METAWORLD_SCENES:
         robot_tasks = []
-    if robot_tasks:
+    if split == "heldout_f":
+        clips = borrowed.clips(rng, size, frames, meta)
+    elif robot_tasks:
         task = str(rng.choice(robot_tasks))
         clips = metaworld_scenes.clips(task, rng, size, frames, moves, meta)
     else:

@@ -21,6 +21,10 @@ from fpt_ros.web.addresses import LOOPBACK
 if TYPE_CHECKING:
     from fpt_ros.web.live import LiveCamera
 
+SWITCH_INTERVAL = 5e-4
+"""Seconds. The thread that computes holds Python's lock so long at most while the one that talks to
+the tabs waits for it, which it does at each message (by default: ten times as long)."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve as the command line says, until Ctrl-C."""
@@ -83,6 +87,7 @@ def serve(options: argparse.Namespace) -> None:
     try:
         app = make_app(predictor, offers, live, options.host)
         listening = listen(options.host, options.port)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         announce(options.host, listening.getsockname()[1])
         web.run_app(app, sock=listening, print=None, handle_signals=True)
     finally:

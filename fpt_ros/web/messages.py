@@ -100,11 +100,14 @@ def _checked_fields(fields: dict[str, Any], wanted: dict[str, str]) -> dict[str,
         raise MessageError(f"{name} is not a field: must be one of {', '.join(wanted)}")
     checked: dict[str, Any] = {}
     for name, kind in wanted.items():
-        value = checked[name] = fields.get(name)
+        value: Any = fields.get(name)
+        checked[name] = value
         if value is None and kind.endswith("?"):
             continue
         if type(value) not in FIELD_TYPES[kind.removesuffix("?")]:
             raise MessageError(f"{name} is {value!r}: must be a {kind.removesuffix('?')}")
+        if name in LIMITS and value > LIMITS[name]:
+            raise MessageError(f"{name} is {value}: must be at most {LIMITS[name]}")
     return checked
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fpt_ros.inference.moving_part import LIKELY, divergence, moving_probability
+from fpt_ros.model.mixture import join_mixtures
 from fpt_ros.web.plans import Wish, plan_in_thread
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, Any]
 """What an answer has: fields and arrays, as `static/messages.json` names them."""
+AT_ONCE = 384
+"""Points of a field that one step asks about: what follows the pointer waits for no more."""
 UNPOKED_KEPT = 4
 """Fields without pokes that are kept for a picture."""
 
@@ -87,8 +90,11 @@ class ModelPicture:
     def _field(self, request: Request) -> Steps[Arrays]:
         pokes, points = request.arrays["pokes"], request.arrays["points"]
         camera_moving = request.fields["camera_moving"]
-        motion = self._motion(pokes, points, camera_moving)
-        yield
+        parts = []
+        for start in range(0, max(len(points), 1), AT_ONCE):
+            parts.append(self._motion(pokes, points[start : start + AT_ONCE], camera_moving))
+            yield
+        motion = join_mixtures(parts)
         unpoked = self._unpoked_field(points, camera_moving) if len(pokes) else motion
         side = max(self._context.view.sides)
         return field_arrays(motion, unpoked, side, self._predictor.motion_threshold)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many candidates against goals, in steps of bounded memory that wait for nothing."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -106,3 +108,30 @@ def test_cuda_is_waited_for_only_in_the_end(guessing, image):
         run()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_an_evaluation_that_waits_for_its_turn_holds_little(predictor, context):
+    """Of what it computed on the way it keeps the answer's part."""
+    candidates, point = [np.array(POKES)] * 64, POINTS[:1]
+    predictor.evaluate(context, candidates, point, np.zeros((1, 2)), 1.0)  # what is kept for good
+    gc.collect()
+    before = memory_of_tensors()
+    waiting = [
+        predictor.evaluate_steps(context, candidates, point, np.zeros((1, 2)), 1.0)
+        for _ in range(10)
+    ]
+    for steps in waiting:
+        next(steps)
+    gc.collect()
+    assert (memory_of_tensors() - before) / len(waiting) < 100_000
+
+
+def memory_of_tensors() -> int:
+    """Bytes of all that are alive."""
+    tensors = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+    storages = {
+        t.untyped_storage().data_ptr(): t.untyped_storage()
+        for t in tensors
+        if t.layout == torch.strided
+    }
+    return sum(storage.nbytes() for storage in storages.values())

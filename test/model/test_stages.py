@@ -75,9 +75,10 @@ def test_no_graph_break_and_one_compilation_for_all_sizes(model, picture, way):
     assert counter.frame_count == 1
 
 
+@pytest.mark.parametrize("model", [PUBLISHED], indirect=True)  # test/export: a small one
 @torch.no_grad()
 def test_exported_stages_give_the_same_in_pytorch_and_in_onnx_runtime(model, picture, tmp_path):
-    programs = export_stages(model)
+    programs = export_stages(model, ["image", "pokes", "query"])
     files = {path.stem: path for path in save_onnx(programs, tmp_path)}
     sessions = {name: onnxruntime.InferenceSession(path) for name, path in files.items()}
 

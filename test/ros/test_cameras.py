@@ -38,7 +38,9 @@ def found(*arguments: str, patience: float = 20.0) -> str | None:
 
 
 def test_the_only_camera_is_found_beside_depth_and_what_nodes_draw(publish: Publish):
-    publish("/camera/color/image_raw", "/camera/depth/image_rect_raw", "/fpt/overlay")
+    publish(
+        "/camera/color/image_raw", "/camera/depth/image_rect_raw", "/fpt/overlay", "/view/image"
+    )
     publish("/camera/color/image_raw/compressed", message=CompressedImage)
     assert found() == "/camera/color/image_raw"
     assert found("", "compressed") == "/camera/color/image_raw"

@@ -72,7 +72,7 @@ def depth_message(metres, stamp, millimetres=False, **changes):
 
 
 def asked(stamp, motion=TURN, count=4, **fields):
-    pokes = as_pokes(map(tuple, board.in_pixels(board.pokes(motion, count)).tolist()))
+    pokes = as_pokes(board.in_pixels(board.pokes(motion, count)))
     mask = mask_to_message(board.mask(), Header())
     return PredictMotion3D.Request(**{"stamp": stamp, "pokes": pokes, "mask": mask} | fields)
 

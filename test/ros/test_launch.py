@@ -91,7 +91,7 @@ def test_arguments_are_shown_with_their_meaning():
     shown = subprocess.run([*LAUNCH, "--show-args"], capture_output=True, text=True, check=True)
     for argument in (
         *("params_file", "namespace", "image", "image_transport", "checkpoint", "device"),
-        *("autostart", "rviz", "use_sim_time", "log_level", "respawn"),
+        *("autostart", "rviz", "poke", "use_sim_time", "log_level", "respawn"),
     ):
         assert f"'{argument}':" in shown.stdout
     assert "(no description given)" not in shown.stdout
@@ -178,6 +178,19 @@ def test_what_is_not_given_changes_nothing_that_a_robot_sets_for_all(
         assert planner.get_parameter("device") == "cpu"
         assert planner.change_state("configure") and planner.change_state("activate")
     assert "waiting for images on /the/camera" in (tmp_path / "log").read_text()
+
+
+def test_fpt_poke_runs_beside_the_node_where_asked_for(tiny_checkpoint: Path, tmp_path: Path):
+    file = tmp_path / "robot.yaml"
+    file.write_text("/**: {ros__parameters: {image_transport: compressed}}")
+    given = {"namespace": "poked", "image": "camera/image_raw", "checkpoint": tiny_checkpoint}
+    started = launched(tmp_path / "log", **given, params_file=file, poke=True)
+    with started, planner_in("poked") as planner:
+        planner.wait_for(lambda: planner.state() == "active", 60, "the active state")
+        name = ("fpt_poke", "/poked")
+        planner.wait_for(lambda: name in planner.node.get_node_names_and_namespaces())
+    waits = "fpt_poke]: waiting for an image on /poked/camera/image_raw/compressed"
+    assert waits in (tmp_path / "log").read_text()
 
 
 def test_the_one_camera_is_found(tiny_checkpoint: Path, tmp_path: Path):

@@ -54,6 +54,7 @@ export async function askFutures(engine, seed) {
 async function timed(kind, ask) {
   const { picture, cameraMoving } = state;
   const begin = performance.now();
+  change({ asking: state.asking + 1 });
   try {
     const answer = await ask({ image: picture.image, pokes: activePokes(), cameraMoving });
     if (!answer || picture !== state.picture) return null;
@@ -62,5 +63,7 @@ async function timed(kind, ask) {
   } catch (error) {
     if (picture === state.picture) change({ message: error.message });
     return null;
+  } finally {
+    queueMicrotask(() => change({ asking: state.asking - 1 })); // once the answer is in the state
   }
 }

@@ -7,9 +7,16 @@ import { densityGrid, mean, mixtureAt, modes } from "./mixture.js";
 const CELLS = 64;
 const GROUND = "rgb(20 24 28)";
 
-/** The part of the displacements that matters: a square grid that holds all likely ones and 0. */
+const known = new WeakMap();
+
+/** The first point's mixture, its density on a square grid that holds all likely displacements and
+ *  0, and an image of that. */
 export function densityOf(mixtures) {
-  const mixture = mixtureAt(mixtures);
+  if (!known.has(mixtures)) known.set(mixtures, makeDensity(mixtureAt(mixtures)));
+  return known.get(mixtures);
+}
+
+function makeDensity(mixture) {
   const box = [0, 0, 0, 0];
   mixture.means.forEach(([x, y], k) => {
     if (mixture.weights[k] < 0.05) return;
@@ -31,16 +38,16 @@ export function densityOf(mixtures) {
   return { mixture, grid, side, image: heat(densityGrid(mixture, grid)) };
 }
 
-/** An image of the density: from clear over violet to yellow, the highest value. */
+/** An image of the density: from clear over magenta to pale yellow, the highest value. */
 function heat(values) {
   const highest = values.reduce((a, b) => Math.max(a, b), 1e-30);
   const image = new ImageData(CELLS, CELLS);
   values.forEach((value, i) => {
     const share = Math.sqrt(value / highest); // square root: the tails show, too
-    image.data[4 * i] = 110 + 145 * share;
-    image.data[4 * i + 1] = 30 + 190 * share * share;
-    image.data[4 * i + 2] = 170 - 130 * share * share;
-    image.data[4 * i + 3] = 235 * Math.min(1, 1.6 * share);
+    image.data[4 * i] = 215 + 40 * share;
+    image.data[4 * i + 1] = 60 + 180 * share * share;
+    image.data[4 * i + 2] = 200 - 50 * share;
+    image.data[4 * i + 3] = 240 * Math.min(1, 1.5 * share);
   });
   const canvas = new OffscreenCanvas(CELLS, CELLS);
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -75,9 +82,11 @@ export function drawInset(canvas, density, bitmap, [x, y]) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   likelyModes(mixture).forEach(({ at }, i) => {
-    dot(context, place(at), 8 * devicePixelRatio, "white");
+    const [u, v] = place(at);
+    const beside = [u, v + (v > size / 2 ? -15 : 15) * devicePixelRatio]; // not over the peak
+    dot(context, beside, 8 * devicePixelRatio, "white");
     context.fillStyle = GROUND;
-    context.fillText(i + 1, ...place(at));
+    context.fillText(i + 1, ...beside);
   });
   drawScale(context, size, scale);
 }

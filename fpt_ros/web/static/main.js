@@ -54,7 +54,8 @@ async function openAddress() {
 /** @param {object} [values] of the state; by default those that the sample begins with */
 async function openSample(name, frame, values) {
   const sample = engine.samples.find((each) => each.name === name);
-  const begin = values ?? { pokes: sample?.pokes ?? [], query: sample?.query ?? null };
+  const query = sample?.query.length ? sample.query : null;
+  const begin = values ?? { pokes: sample?.pokes ?? [], query };
   await open(() => engine.openSample(name, frame), { sample: name, frame }, begin);
 }
 

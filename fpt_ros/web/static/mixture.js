@@ -27,10 +27,14 @@ export function density(mixture, x, y) {
  *  (left, top), in displacements, each `cell` pixels a side. */
 export function densityGrid(mixture, { left, top, cell, columns, rows }) {
   const values = new Float32Array(columns * rows);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const x = left + (column + 0.5) * cell;
-      values[row * columns + column] = density(mixture, x, top + (row + 0.5) * cell);
+  for (const { peak, precision: [xx, xy, yy], at } of components(mixture)) {
+    for (let row = 0; row < rows; row++) {
+      const dy = top + (row + 0.5) * cell - at[1];
+      for (let column = 0; column < columns; column++) {
+        const dx = left + (column + 0.5) * cell - at[0];
+        const distance = xx * dx * dx + 2 * xy * dx * dy + yy * dy * dy;
+        values[row * columns + column] += peak * Math.exp(-distance / 2);
+      }
     }
   }
   return values;
@@ -66,15 +70,21 @@ function climb(mixture, [x, y], steps = 60) {
   return [x, y];
 }
 
-/** Each component's weighted density at a displacement, its mean and precision [xx, xy, yy]. */
-function terms({ weights, means, covariances }, x, y) {
+/** Each component's weighted density at a displacement, its mean and precision. */
+function terms(mixture, x, y) {
+  return components(mixture).map(({ peak, precision, at }) => {
+    const [dx, dy] = [x - at[0], y - at[1]];
+    const distance = precision[0] * dx * dx + 2 * precision[1] * dx * dy + precision[2] * dy * dy;
+    return { density: peak * Math.exp(-distance / 2), precision, at };
+  });
+}
+
+/** Each component's weighted density at its mean, its mean and its precision [xx, xy, yy]. */
+function components({ weights, means, covariances }) {
   return weights.map((weight, k) => {
     const [xx, xy, yy] = covariances[k];
     const determinant = xx * yy - xy * xy;
     const precision = [yy / determinant, -xy / determinant, xx / determinant];
-    const [dx, dy] = [x - means[k][0], y - means[k][1]];
-    const distance = precision[0] * dx * dx + 2 * precision[1] * dx * dy + precision[2] * dy * dy;
-    const peak = weight / (2 * Math.PI * Math.sqrt(determinant));
-    return { density: peak * Math.exp(-distance / 2), precision, at: means[k] };
+    return { peak: weight / (2 * Math.PI * Math.sqrt(determinant)), precision, at: means[k] };
   });
 }

@@ -25,6 +25,7 @@ class ServerEngine {
   #number = 0;
   #waiting = new Map();
   #showFrame = null;
+  #lanes = {}; // by kind: how many questions are under way, and the newest that is not yet
   onClosed = null;
 
   constructor(socket, hello) {
@@ -81,11 +82,27 @@ class ServerEngine {
   }
 
   #ask(kind, question, more = {}) {
-    return this.#send(
-      kind,
-      { image: question.image, camera_moving: question.cameraMoving, ...more },
-      { pokes: rows(question.pokes, 4), points: rows(question.points, 2) },
-    );
+    const lane = (this.#lanes[kind] ??= { underWay: 0, next: null });
+    return new Promise((resolve, reject) => {
+      lane.next?.resolve(null);
+      lane.next = { question, more, resolve, reject };
+      this.#advance(kind, lane);
+    });
+  }
+
+  /** Send the newest question; one may wait at the server while another is computed. */
+  #advance(kind, lane) {
+    if (!lane.next || lane.underWay >= 2) return;
+    const { question, more, resolve, reject } = lane.next;
+    lane.next = null;
+    lane.underWay += 1;
+    const fields = { image: question.image, camera_moving: question.cameraMoving, ...more };
+    const arrays = { pokes: rows(question.pokes, 4), points: rows(question.points, 2) };
+    const ended = () => {
+      lane.underWay -= 1;
+      this.#advance(kind, lane);
+    };
+    this.#send(kind, fields, arrays).then(resolve, reject).finally(ended);
   }
 
   /** A picture that the server has: it sends the pixels. */

@@ -32,6 +32,7 @@ export const state = {
   mixtures: null, // at the query point
   field: null, // with its grid
   futures: null, // with their grid
+  asking: 0, // questions without an answer yet
   latency: {}, // milliseconds of the last answers, by kind, from question to answer
   message: "", // what went wrong
 };
