@@ -59,7 +59,8 @@ def mask() -> np.ndarray:
 def pokes(motion: tuple[np.ndarray, np.ndarray], count: int = 4) -> np.ndarray:
     """Exact ones [P, 6] of points of the board [m]."""
     rng = np.random.default_rng(3)
-    inside = rng.uniform(-0.4, 0.4, (count, 2)) * SIZE
+    inside = rng.uniform((0.2, -0.4), 0.4, (count, 2)) * SIZE  # the first far from the hinge
+    inside[1::2, 0] *= -1
     start = CENTRE + inside @ TILT[:, :2].T
     rotation, shift = motion
     return np.hstack([start, start @ (rotation - np.eye(3)).T + shift])
