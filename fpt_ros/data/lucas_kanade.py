@@ -18,7 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-FLOW: dict[str, Any] = {"winSize": (21, 21), "maxLevel": 3, "minEigThreshold": 1e-6}
+FLOW: dict[str, Any] = {"winSize": (21, 21), "maxLevel": 3, "minEigThreshold": 1e-4}
+SURE_FLOW: dict[str, Any] = FLOW | {"winSize": (15, 15), "minEigThreshold": 1e-4}
+"""Windows over a straight edge do not say where along it they went."""
 ROUND_TRIP = 0.7
 """There and back again, a point may miss its start by this many pixels."""
 REACH = 4
@@ -54,6 +56,20 @@ def track_points(
     tracks = np.where(later[..., None], ahead[0], back[0][::-1])
     visible = np.where(later, ahead[1], back[1][::-1])
     return ((tracks + 0.5) / size).astype(np.float32), visible
+
+
+def follow_surely(
+    before: UInt8[np.ndarray, "s s 3"],
+    after: UInt8[np.ndarray, "s s 3"],
+    points: Float32[np.ndarray, "n 2"],
+) -> tuple[Float32[np.ndarray, "n 2"], Bool[np.ndarray, " n"]]:
+    """Where points [px] are in another frame, and which certainly are: flow leads there and back,
+    they look as before, and have looks to go by. The others are not carried along."""
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
+    there, good = _flow(grey[0], grey[1], points, SURE_FLOW)
+    looks = _looks(grey[0], points)
+    good &= (_difference(looks, _looks(grey[1], there)) < UNCHANGED) & (looks.std(1) > PLAIN)
+    return there, good
 
 
 class _Sweep:
@@ -131,13 +147,14 @@ def _flow(
     before: UInt8[np.ndarray, "s s"],
     after: UInt8[np.ndarray, "s s"],
     points: Float32[np.ndarray, "n 2"],
+    settings: dict[str, Any] = FLOW,
 ) -> tuple[Float32[np.ndarray, "n 2"], Bool[np.ndarray, " n"]]:
     """Where points go, and whether the flow back agrees."""
     if not len(points):
         return points, np.zeros(0, bool)
     flow: Any = cv2.calcOpticalFlowPyrLK  # its type hints know no None
-    there, found, _ = flow(before, after, points[:, None], None, **FLOW)
-    back, returned, _ = flow(after, before, there, None, **FLOW)
+    there, found, _ = flow(before, after, points[:, None], None, **settings)
+    back, returned, _ = flow(after, before, there, None, **settings)
     missed = np.linalg.norm(back[:, 0] - points, axis=1)
     good = (found[:, 0] == 1) & (returned[:, 0] == 1) & (missed < ROUND_TRIP)
     return there[:, 0], good & _inside(there[:, 0], before)

@@ -4,6 +4,8 @@
 Whatever has to be chosen is chosen on other clips, see --choose-on; the motion threshold comes with
 the checkpoint. Everything is measured a second time with the pictures exchanged between scenes: a
 model that does not look at the picture would lose nothing.
+
+fpt-eval --joints judges something else, joints found from depth: see fpt-eval --joints --help.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ from fpt_ros.model import FlowPokeTransformer, load_checkpoint
 
 def main(arguments: list[str] | None = None) -> None:
     """Evaluate as the command line says."""
+    if "--joints" in (sys.argv[1:] if arguments is None else arguments):
+        from fpt_ros.eval import joints  # needs the simulation
+
+        return joints.main(sys.argv[1:] if arguments is None else arguments)
     commands = parser()
     options = commands.parse_args(arguments)
     if options.photographs and (options.inputs or options.benchmark):

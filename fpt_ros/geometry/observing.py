@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from fpt_ros.data.lucas_kanade import track_points
+from fpt_ros.data.lucas_kanade import follow_surely
 from fpt_ros.geometry.joint import Joint, JointKind, NoJoint
 from fpt_ros.geometry.seeing import observe_joints
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
     from fpt_ros.geometry.camera import Camera
 
-COARSE_POINTS, FINE_POINTS = 900, 500
-"""Followed over the whole image, and where something moved."""
+MOST, QUALITY = 800, 0.002
+"""Corners that are followed, and how weak they may be beside the strongest."""
+COARSE, FINE = 6.0, 3.0
+"""Pixels between them, over the whole image and where something moved."""
+LATTICE = 3
+"""Times as far apart are further places between the corners."""
 STIRRED = 1.0
 """Pixels: points that went further have moved."""
-MARGIN, ABOUT = 20.0, 20.0
+MARGIN = 20.0
 """Pixels round what moved, and round pokes."""
 
 
@@ -63,16 +67,18 @@ def observe(
         ValueError: images or depth of other sizes than the camera's.
     """
     _check_sizes(camera, image_before, image_after, depth_before, depth_after)
-    some = _lattice(camera, None, COARSE_POINTS)
+    some = _corners(image_before, None)
     if pokes is not None:
-        some = np.concatenate([some, *(_about(camera, poke) for poke in pokes[:, :2])])
+        some = np.concatenate([some, _corners(image_before, np.asarray(pokes)[:, :2])])
     shifts, good = follow(image_before, image_after, some)
     moved = good & (np.linalg.norm(shifts, axis=1) > STIRRED)
     if moved.any():
-        more = _lattice(camera, some[moved], FINE_POINTS)
+        more = _corners(image_before, some[moved])
         found, seen = follow(image_before, image_after, more)
         some, shifts = np.concatenate([some, more]), np.concatenate([shifts, found])
         good = np.concatenate([good, seen])
+    some, chosen = np.unique(some, axis=0, return_index=True)
+    shifts, good = shifts[chosen], good[chosen]
     points, shifts = some[good], shifts[good]
     moved = np.linalg.norm(shifts, axis=1) > STIRRED
     before, after = points[moved], points[moved] + shifts[moved]
@@ -92,32 +98,30 @@ def follow(
     height, width = before.shape[:2]
     side = max(height, width)
     padding = (0, side - height, 0, side - width, cv2.BORDER_REPLICATE)
-    frames = np.stack([cv2.copyMakeBorder(image, *padding) for image in (before, after)])
-    queries = np.column_stack([np.zeros(len(points)), (points + 0.5) / side])
-    tracks, visible = track_points(frames, queries)
-    ends = tracks[1].astype(float) * side - 0.5
+    frames = [cv2.copyMakeBorder(image, *padding) for image in (before, after)]
+    found, sure = follow_surely(frames[0], frames[1], points.astype(np.float32))
+    ends = found.astype(float)
     inside = ((ends > -0.5) & (ends < (width - 0.5, height - 0.5))).all(1)
-    return ends - points, visible[1] & inside
+    return ends - points, sure & inside
 
 
-def _lattice(
-    camera: Camera, within: Float[np.ndarray, "n 2"] | None, count: int
+def _corners(
+    image: UInt8[np.ndarray, "h w 3"], within: Float[np.ndarray, "n 2"] | None
 ) -> Float[np.ndarray, "m 2"]:
-    """About so many pixels, evenly: of the whole image, or of the box round some points."""
-    low, high = np.zeros(2), np.array([camera.width, camera.height]) - 1.0
+    """Corners and a lattice: of the whole image, or denser in the box round some points."""
+    grey, box = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None
+    apart = COARSE
     if within is not None:
-        low = np.maximum(within.min(0) - MARGIN, low)
-        high = np.minimum(within.max(0) + MARGIN, high)
-    step = max(float(np.sqrt(np.prod(high - low) / count)), 1.0)
-    x, y = np.meshgrid(*(np.arange(a + step / 2, b, step) for a, b in zip(low, high, strict=True)))
-    return np.round(np.column_stack([x.ravel(), y.ravel()]))
-
-
-def _about(camera: Camera, place: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "m 2"]:
-    """Pixels about a poke."""
-    x, y = np.meshgrid(*[np.linspace(-ABOUT, ABOUT, 9)] * 2)
-    points = np.round(place + np.column_stack([x.ravel(), y.ravel()]))
-    return points[((points >= 0) & (points < (camera.width, camera.height))).all(1)]
+        box, apart = np.zeros_like(grey), FINE
+        low = np.maximum(within.min(0) - MARGIN, 0).astype(int)
+        high = (within.max(0) + MARGIN).astype(int)
+        box[low[1] : high[1], low[0] : high[0]] = 1
+    found: Any = cv2.goodFeaturesToTrack(grey, MOST, QUALITY, apart, mask=box)
+    corners = np.empty((0, 2)) if found is None else np.reshape(found, (-1, 2)).astype(float)
+    step = int(LATTICE * apart)
+    rows, columns = np.nonzero(np.ones_like(grey) if box is None else box)
+    chosen = (rows % step == 0) & (columns % step == 0)
+    return np.concatenate([corners, np.column_stack([columns, rows])[chosen]])
 
 
 def _check_sizes(camera: Camera, *arrays: np.ndarray | None) -> None:

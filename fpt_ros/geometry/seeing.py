@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 
 FEWEST = 8
 """Points with depth, to tell a hinge from a slide and either from noise."""
+COUNTS = 12.0
+"""As how many points all count at most: a tracker's errors are alike on neighbouring points."""
 SMALL = 4.0
 """Pixels: of less motion little is seen."""
 FINEST, COARSEST = 0.1, 4.0
 """Pixels, of the followed points' errors; coarser ones are not of one rigid part."""
+TRIPLES, NEAR, DEEP = 400, 3.0, 5.0
+"""Tried, and what still moves as they do: pixels, and standard deviations of depth."""
 GAUSS = 1.4826
 """Median absolute deviation to standard deviation."""
 
@@ -58,12 +62,14 @@ def observe_joints(
         ValueError: shapes that do not fit.
     """
     evidence = _seen(camera, before, after, depth_before, depth_after)
+    evidence = consensus(evidence)
     part = evidence.start + evidence.centre
     structure = find_structure(part, np.empty((0, 3)), up)
     kinds = kinds_wanted(kind)
     found = plain_hypotheses(evidence, (*kinds, JointKind.FREE), len(part), structure)
     evidence = _with_measured_noise(evidence, min(found, key=lambda h: h.bic))
-    found = plain_hypotheses(evidence, kinds, len(part), structure)
+    count = min(COUNTS, len(part))
+    found = plain_hypotheses(evidence, kinds, count, structure)
     best = ranked(found, evidence.start)
     still = costs(Slide(), np.zeros((1, 3)), evidence, weak(Slide()))
     if not 2 * still[0] > best[0].bic + MARGIN:
@@ -124,4 +130,43 @@ def _with_measured_noise(evidence: Evidence, best: Hypothesis) -> Evidence:
         evidence,
         whiten=evidence.whiten / max(spread, FINEST),
         depth_spread=evidence.depth_spread * factor,
+        weight=np.full(len(pixels[0]), min(1.0, COUNTS / len(pixels[0]))),
     )
+
+
+def consensus(evidence: Evidence) -> Evidence:
+    """The points that move as one part, those whose depth is known at both times deciding.
+
+    Rigid motions of random triples (W. Kabsch, 1976) are tried on all points; without depth after
+    the motion all points are kept.
+    """
+    known = np.flatnonzero(np.isfinite(evidence.depth))
+    if len(known) < FEWEST:
+        return evidence
+    start = evidence.start + evidence.centre
+    ends = evidence.camera.unproject(evidence.pixels, evidence.depth)
+    rng = np.random.default_rng(0)
+    triples = known[rng.integers(len(known), size=(TRIPLES, 3))]
+    turns, shifts = rigid_motions(start[triples], ends[triples])
+    moved = start @ turns.mT + shifts[:, None] - evidence.centre
+    off = np.linalg.norm(evidence.project(moved) - evidence.pixels, axis=-1)
+    near = off < NEAR
+    near &= np.isnan(evidence.depth) | (np.abs(evidence.residuals(moved)[1]) < DEEP)
+    best = near[near.sum(1).argmax()]
+    if best.sum() < FEWEST:
+        raise NoJoint("what moved is not one rigid part")
+    names = [f.name for f in dataclasses.fields(evidence) if f.name not in ("centre", "camera")]
+    chosen: dict[str, Any] = {name: getattr(evidence, name)[best] for name in names}
+    return dataclasses.replace(evidence, **chosen)
+
+
+def rigid_motions(
+    start: Float[np.ndarray, "h n 3"], end: Float[np.ndarray, "h n 3"]
+) -> tuple[Float[np.ndarray, "h 3 3"], Float[np.ndarray, "h 3"]]:
+    """Rotations and shifts that take points to points, by least squares."""
+    middle, target = start.mean(1, keepdims=True), end.mean(1, keepdims=True)
+    u, _, vt = np.linalg.svd((start - middle).mT @ (end - target))
+    mirror = np.ones((len(u), 3))
+    mirror[:, 2] = np.linalg.det(u @ vt)
+    turns = (vt.mT * mirror[:, None]) @ u.mT
+    return turns, (target - middle @ turns.mT)[:, 0]

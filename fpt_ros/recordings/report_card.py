@@ -97,7 +97,7 @@ def _judge_baseline(
     estimate = baseline.estimate(cases)
     figures = {
         **_errors(cases, estimate),
-        "log_likelihood": mean(cases, baseline.log_prob(cases), cases.weight),
+        "log_likelihood": mean(cases, baseline.log_prob(cases, estimate), cases.weight),
         "overlap": mean_iou(cases, np.linalg.norm(estimate, axis=-1) > MOVING),
     }
     return figures, case_errors(cases, estimate)
