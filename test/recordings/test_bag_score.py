@@ -145,6 +145,9 @@ def test_the_sentence(error, likelihood, holds, count, word):
     card = Card("mine", figures, error + noise, 1.5)
     found, sentence = verdict(card, baselines, {"fading": np.full(count, 0.02)})
     assert found == word
+    if holds < 0.85:  # and no file can be fitted
+        without = dataclasses.replace(card, spread=np.inf)
+        assert verdict(without, baselines, {"fading": np.full(count, 0.02)})[0] == "tune"
     assert ("calibration file" in sentence) == (word == "use" and holds < 0.85)
 
 
