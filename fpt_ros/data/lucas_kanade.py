@@ -67,8 +67,9 @@ def follow_surely(
     they look as before, and have looks to go by. The others are not carried along."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
     there, good = _flow(grey[0], grey[1], points, SURE_FLOW)
-    looks = looks(grey[0], points)
-    good &= (_difference(looks, looks(grey[1], there)) < UNCHANGED) & (looks.std(1) > PLAIN)
+    as_before = looks(grey[0], points)
+    good &= _difference(as_before, looks(grey[1], there)) < UNCHANGED
+    good &= as_before.std(1) > PLAIN
     return there, good
 
 
