@@ -29,7 +29,7 @@ COUNTS = 12.0
 """As how many points all count at most: a tracker's errors are alike on neighbouring points."""
 SMALL = 4.0
 """Pixels: of less motion little is seen."""
-FINEST, COARSEST = 0.1, 4.0
+FINEST, COARSEST = 0.1, 6.0
 """Pixels, of the followed points' errors; coarser ones are not of one rigid part."""
 TRIPLES, NEAR, DEEP = 400, 3.0, 5.0
 """Tried, and what still moves as they do: pixels, and standard deviations of depth."""
