@@ -20,7 +20,8 @@ class Depth:
     def __init__(
         self, stamp: tuple[int, int], decode: Callable[[], Shaped[np.ndarray, "h w"]]
     ) -> None:
-        """`stamp`: seconds and nanoseconds. `decode` gives uint16 millimetres or float32 metres, or an ImageError."""
+        """Seconds and nanoseconds; what gives uint16 millimetres or float32 metres, or raises
+        ImageError."""
         self.stamp = stamp
         self._decode: Callable[[], Shaped[np.ndarray, "h w"]] | None = decode
         self._metres: Float32[np.ndarray, "h w"] | None = None
