@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from fpt_ros.engine.depths import Depth
+from fpt_ros.engine.depth_image import Depth
 from fpt_ros.engine.engine import Engine
 from fpt_ros.engine.frames import Frame
 from fpt_ros.engine.joints import Question3D, observe_motion, predict_3d

@@ -8,35 +8,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from fpt_ros.engine.errors import ErrorCode, RequestError, invalid
-from fpt_ros.geometry.depth import read_depth
 from fpt_ros.images import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
-    from jaxtyping import Float32, Shaped
+    from jaxtyping import Float32
 
+    from fpt_ros.engine.depth_image import Depth
     from fpt_ros.engine.frames import Frame, Frames, Stamp
-
-
-class Depth:
-    """One depth image, registered to a picture; decoded when first needed, by one thread."""
-
-    def __init__(self, stamp: Stamp, decode: Callable[[], Shaped[np.ndarray, "h w"]]) -> None:
-        """`decode` gives uint16 millimetres or float32 metres, or an ImageError."""
-        self.stamp = stamp
-        self._decode: Callable[[], Shaped[np.ndarray, "h w"]] | None = decode
-        self._metres: Float32[np.ndarray, "h w"] | None = None
-
-    @property
-    def metres(self) -> Float32[np.ndarray, "h w"]:
-        """NaN for holes; ImageError if it cannot be decoded."""
-        if self._metres is None:
-            assert self._decode is not None
-            self._metres = read_depth(self._decode())
-            self._decode = None  # it holds the message
-        return self._metres
 
 
 class Depths:

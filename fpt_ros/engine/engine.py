@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32
 
-    from fpt_ros.engine.depths import Depth
+    from fpt_ros.engine.depth_image import Depth
     from fpt_ros.engine.frames import Frame, Stamp
     from fpt_ros.engine.settings import Settings
     from fpt_ros.engine.statistics import Statistics

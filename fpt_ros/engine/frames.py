@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
-    from fpt_ros.engine.depths import Depth
+    from fpt_ros.engine.depth_image import Depth
     from fpt_ros.inference.context import ImageContext
 
 Stamp = tuple[int, int]

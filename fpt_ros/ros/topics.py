@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fpt_ros.engine.depths import Depth
+from fpt_ros.engine.depth_image import Depth
 from fpt_ros.engine.engine import NO_POINTS, NO_POKES
 from fpt_ros.engine.errors import RequestError
 from fpt_ros.engine.frames import NEWEST, Frame

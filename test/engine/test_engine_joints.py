@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engine_harness import frame
 
-from fpt_ros.engine.depths import Depth
+from fpt_ros.engine.depth_image import Depth
 from fpt_ros.engine.errors import ErrorCode, RequestError
 from fpt_ros.engine.joints import Question3D, observe_motion, predict_3d
 from fpt_ros.geometry import JointFlag, JointKind
