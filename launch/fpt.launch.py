@@ -54,6 +54,12 @@ ARGUMENTS = [
         [NOT_GIVEN, "raw", "compressed"],
     ),
     (
+        "depth",
+        NOT_GIVEN,
+        "Topic of depth images registered to the image, for answers in metres; empty: depth",
+        None,
+    ),
+    (
         "checkpoint",
         NOT_GIVEN,
         "Weights: embedded, hub:OWNER/NAME[@REVISION]/FILE or a path; empty: as the parameters "
@@ -183,7 +189,7 @@ def _node(values: dict[str, str], image: str) -> LifecycleNode:
         # Later ones win: SetParameter comes after these arguments, then the parameters below.
         arguments=["--ros-args", "-p", "autostart:=true", *level],
         parameters=[*files, given],
-        remappings=[("image", image)],
+        remappings=_remappings(values, image),
         output="screen",
         emulate_tty=True,
         respawn=values["respawn"].lower() == "true",
@@ -204,10 +210,15 @@ def _poke(values: dict[str, str], image: str) -> Node:
         name="fpt_poke",
         namespace=values["namespace"],
         parameters=[*files, given],
-        remappings=[("image", image)],
+        remappings=_remappings(values, image),
         output="screen",
         emulate_tty=True,
     )
+
+
+def _remappings(values: dict[str, str], image: str) -> list[tuple[str, str]]:
+    depth = [("depth", values["depth"])] if values["depth"] != NOT_GIVEN else []
+    return [("image", image), *depth]
 
 
 def _rviz(values: dict[str, str], image: str, namespace: str) -> Node:

@@ -105,6 +105,7 @@ def test_node_starts_active_and_reads_the_image_topic_given(
     arguments = {
         "namespace": namespace,
         "image": "camera/image_raw",
+        "depth": "camera/depth",
         "image_transport": transport,
         "checkpoint": tiny_checkpoint,
         "device": "cpu",
@@ -115,6 +116,7 @@ def test_node_starts_active_and_reads_the_image_topic_given(
         assert planner.get_parameter("image_transport") == transport
         assert planner.get_parameter("grid") == [32, 24]  # from the parameters file
         send_until_kept(planner, transport)
+        assert planner.node.count_subscribers(f"/{namespace}/camera/depth") == 1
         answer = planner.predict((10, 10, 5, 0), x=[1], y=[2])
         assert answer.error_code == 0, answer.error_msg
 
