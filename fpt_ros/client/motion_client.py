@@ -16,8 +16,16 @@ from fpt_ros.client import requests, results
 from fpt_ros.client.caller import Caller
 from fpt_ros.client.calls import GoalCall, ServiceCall
 from fpt_ros.client.results import MotionError
+from fpt_ros.geometry import JointKind
 from fpt_ros.msg import ErrorCode
-from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
+from fpt_ros.srv import (
+    EvaluatePokes,
+    HoldImage,
+    ObserveMotion,
+    PredictMotion,
+    PredictMotion3D,
+    SegmentMotion,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from std_msgs.msg import Header
 
     from fpt_ros.client.future import MotionFuture
-    from fpt_ros.client.results import Evaluation, Samples, Segmentation
+    from fpt_ros.client.results import Evaluation, Motion3D, Observation, Samples, Segmentation
     from fpt_ros.engine.motion import Motion
 
 P = ParamSpec("P")
@@ -104,6 +112,8 @@ class MotionClient:
         self._predict = self._client(PredictMotion, f"{name}/predict_motion")
         self._evaluate = self._client(EvaluatePokes, f"{name}/evaluate_pokes")
         self._segment = self._client(SegmentMotion, f"{name}/segment_motion")
+        self._predict_3d = self._client(PredictMotion3D, f"{name}/predict_motion_3d")
+        self._observe = self._client(ObserveMotion, f"{name}/observe_motion")
         self._hold = self._client(HoldImage, f"{name}/hold_image")
         self._sample_name = caller.full_name(f"{name}/sample_motion")
         self._sample: ActionClient = ActionClient(
@@ -223,10 +233,77 @@ class MotionClient:
         request = requests.hold_request(stamp, seconds)
         return self._submit(self._hold, request, results.read_hold, timeout)
 
+    def predict_3d_async(
+        self,
+        pokes: ArrayLike = (),
+        points: ArrayLike | None = None,
+        *,
+        pokes_3d: ArrayLike = (),
+        frame_id: str = "",
+        poke_spread: float = 0.0,
+        mask: ArrayLike | None = None,
+        kind: JointKind = JointKind.UNKNOWN,
+        up: ArrayLike | None = None,
+        stamp: Time | None = None,
+        camera_moving: bool = False,
+        timeout: float | None = None,
+    ) -> MotionFuture[Motion3D]:
+        """The joints that a part would have whose points move as the pokes say, in metres.
+
+        Two or more pokes of one part; one is enough only with a `kind`. Where no joint can be
+        told, a NoJointError with the hypotheses.
+
+        Args:
+            pokes: [P, 4] in pixels, and, or instead,
+            pokes_3d: [P, 6] x, y, z and dx, dy, dz of points [m], in the frame
+            frame_id: which takes TF; empty: the image's own.
+            poke_spread: standard deviation of where pokes end [px]; 0: exact to a pixel.
+            points: [N, 2] whose motion is wanted; None: some of the part.
+            mask: [h, w] true on the part; None: predicted.
+            kind: of the joint, if known.
+            up: [3] against gravity in the optical frame, if known.
+        """
+        request = requests.predict_3d_request(
+            pokes,
+            points,
+            pokes_3d,
+            frame_id,
+            poke_spread,
+            mask,
+            kind,
+            up,
+            stamp,
+            camera_moving,
+        )
+        return self._submit(self._predict_3d, request, results.read_motion_3d, timeout)
+
+    def observe_async(
+        self,
+        stamp_before: Time,
+        pokes: ArrayLike,
+        *,
+        stamp_after: Time | None = None,
+        kind: JointKind = JointKind.UNKNOWN,
+        up: ArrayLike | None = None,
+        timeout: float | None = None,
+    ) -> MotionFuture[Observation]:
+        """What a push was seen to do between two images, its joint, and how likely that was.
+
+        Args:
+            stamp_before: of the image before the push; `hold` it first.
+            pokes: [P, 4] what was done.
+            stamp_after: of the image after it; None: the newest.
+            kind, up: as in `predict_3d`.
+        """
+        request = requests.observe_request(stamp_before, pokes, stamp_after, kind, up)
+        return self._submit(self._observe, request, results.read_observation, timeout)
+
     predict = _blocking(predict_async)
     evaluate = _blocking(evaluate_async)
     segment = _blocking(segment_async)
     sample = _blocking(sample_async)
+    predict_3d = _blocking(predict_3d_async)
+    observe = _blocking(observe_async)
     hold = _blocking(hold_async)
 
     def wait_until_ready(self, timeout: float | None = None) -> None:

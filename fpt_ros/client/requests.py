@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Vector3
+from std_msgs.msg import Header
 
 from fpt_ros.action import SampleMotion
+from fpt_ros.geometry import JointKind
 from fpt_ros.msg import PokeArray
-from fpt_ros.ros.conversions import floats, pokes_to_message
-from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
+from fpt_ros.ros.conversions import floats, mask_to_message, pokes_to_message
+from fpt_ros.srv import (
+    EvaluatePokes,
+    HoldImage,
+    ObserveMotion,
+    PredictMotion,
+    PredictMotion3D,
+    SegmentMotion,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +115,69 @@ def hold_request(stamp: Time | None, seconds: float) -> HoldImage.Request:
     return HoldImage.Request(stamp=_stamp(stamp), seconds=float(seconds))
 
 
+def predict_3d_request(
+    pokes: ArrayLike,
+    points: ArrayLike | None,
+    pokes_3d: ArrayLike,
+    frame_id: str,
+    poke_spread: float,
+    mask: ArrayLike | None,
+    kind: JointKind,
+    up: ArrayLike | None,
+    stamp: Time | None,
+    camera_moving: bool,
+) -> PredictMotion3D.Request:
+    rows, rows_3d = _pokes(pokes, "pokes"), _rows(pokes_3d, "pokes_3d", 6)
+    if not len(rows) and not len(rows_3d):
+        raise ValueError("pokes and pokes_3d are empty: at least 1 poke is needed")
+    if not (np.isfinite(poke_spread) and poke_spread >= 0):
+        raise ValueError(f"poke_spread is {poke_spread}: must be a finite number of at least 0")
+    x, y = _columns(points)
+    request = PredictMotion3D.Request(
+        stamp=_stamp(stamp),
+        pokes=pokes_to_message(rows),
+        pokes_3d_header=Header(frame_id=frame_id),
+        pokes_3d=floats(rows_3d),
+        poke_spread=float(poke_spread),
+        x=floats(x),
+        y=floats(y),
+        kind=int(JointKind(kind)),
+        up=_direction(up),
+        camera_moving=bool(camera_moving),
+    )
+    if mask is not None:
+        pixels = np.asarray(mask, bool)
+        if pixels.ndim != 2:
+            raise ValueError(f"mask has shape {pixels.shape}: must be [h, w]")
+        request.mask = mask_to_message(pixels, Header())
+    return request
+
+
+def observe_request(
+    stamp_before: Time,
+    pokes: ArrayLike,
+    stamp_after: Time | None,
+    kind: JointKind,
+    up: ArrayLike | None,
+) -> ObserveMotion.Request:
+    return ObserveMotion.Request(
+        stamp_before=stamp_before,
+        stamp_after=_stamp(stamp_after),
+        pokes=pokes_to_message(_pokes(pokes, "pokes")),
+        kind=int(JointKind(kind)),
+        up=_direction(up),
+    )
+
+
+def _direction(up: ArrayLike | None) -> Vector3:
+    """Zero for None."""
+    vector = np.zeros(3) if up is None else np.asarray(up, float)
+    if vector.shape != (3,) or not np.isfinite(vector).all():
+        raise ValueError(f"up is {up!r}: must be 3 finite numbers")
+    x, y, z = vector.tolist()
+    return Vector3(x=x, y=y, z=z)
+
+
 def _candidates(candidates: Sequence[ArrayLike]) -> list[PokeArray]:
     """Each entry the rows of one candidate's pokes, or the one row of its only poke."""
     if not len(candidates):
@@ -132,7 +205,15 @@ def _pokes(pokes: ArrayLike, name: str) -> Float32[np.ndarray, "P 4"]:
 
 def _rows(values: ArrayLike, name: str, width: int) -> np.ndarray:
     """[n, width] float32, all finite; an empty list is no rows."""
-    fields = "(x, y, dx, dy)" if width == 4 else "(dx, dy)" if name == "goals" else "(x, y)"
+    fields = (
+        "(x, y, z, dx, dy, dz)"
+        if width == 6
+        else "(x, y, dx, dy)"
+        if width == 4
+        else "(dx, dy)"
+        if name == "goals"
+        else "(x, y)"
+    )
     try:
         with np.errstate(over="ignore"):  # too large for float32: infinite, refused below
             rows = np.asarray(values, np.float32)

@@ -13,12 +13,21 @@ from std_msgs.msg import Header
 from fpt_ros.engine.motion import Motion
 from fpt_ros.msg import ErrorCode
 from fpt_ros.ros.conversions import motion_from_message
+from fpt_ros.ros.joints import joint_from_message
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32
 
     from fpt_ros.action import SampleMotion
-    from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
+    from fpt_ros.geometry import Joint
+    from fpt_ros.srv import (
+        EvaluatePokes,
+        HoldImage,
+        ObserveMotion,
+        PredictMotion,
+        PredictMotion3D,
+        SegmentMotion,
+    )
 
 
 class MotionError(RuntimeError):
@@ -31,6 +40,53 @@ class MotionError(RuntimeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MotionError, (self.code, self.message)  # so that it passes between processes
+
+
+class NoJointError(MotionError):
+    """No joint can be told; `joints` are the hypotheses that were considered, best first."""
+
+    def __init__(self, code: int, message: str, joints: list[Joint]) -> None:
+        super().__init__(code, message)
+        self.joints = joints
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NoJointError, (self.code, self.message, self.joints)
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion3D:
+    """How N points of a part would move, metres in the image's optical frame; NaN where there is
+    no depth."""
+
+    positions: Float32[np.ndarray, "N 3"]
+    means: Float32[np.ndarray, "N 3"]
+    """Displacements by the best joint."""
+    covariances: Float32[np.ndarray, "N 3 3"]
+    """Of the displacements about the means [m^2]: what all hypotheses leave open."""
+    joints: list[Joint]
+    """Best first; their `centre` and `covariance` are not sent, and NaN."""
+    header: Header
+    """Stamp and frame_id of the image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """N points that moved between two images, or were foretold to, and what that shows."""
+
+    points: Float32[np.ndarray, "N 2"]
+    """In the image before [px]."""
+    shifts: Float32[np.ndarray, "N 2"]
+    """How they moved [px]."""
+    log_likelihood: Float32[np.ndarray, " N"]
+    """Log density of the shifts under what was predicted from the pokes [log(1/px^2)]."""
+    surprise: float
+    """Nats a point beyond what the prediction itself expects; large: something else happened."""
+    joints: list[Joint]
+    """Fitted to what was seen, best first; empty where there is none."""
+    reason: str
+    """Why there is no joint; empty where there is one."""
+    header: Header
+    """Stamp and frame_id of the image before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +169,38 @@ def read_samples(result: SampleMotion.Result) -> Samples:
 def read_hold(response: HoldImage.Response) -> Header:
     raise_error(response)
     return response.header
+
+
+def read_motion_3d(response: PredictMotion3D.Response) -> Motion3D:
+    joints = [joint_from_message(joint) for joint in response.joints]
+    if response.error_code and joints:
+        raise NoJointError(response.error_code, response.error_msg, joints)
+    raise_error(response)
+    six = np.asarray(response.covariances, np.float32).reshape(-1, 6)
+    return Motion3D(
+        np.asarray(response.positions, np.float32).reshape(-1, 3),
+        np.asarray(response.means, np.float32).reshape(-1, 3),
+        six[:, ((0, 1, 2), (1, 3, 4), (2, 4, 5))],
+        joints,
+        response.header,
+    )
+
+
+def read_observation(response: ObserveMotion.Response) -> Observation:
+    """Where points were followed, that no joint is seen is part of the answer, and no error."""
+    if not response.x:
+        raise_error(response)
+    columns = (response.x, response.y, response.dx, response.dy)
+    rows = np.stack([np.asarray(values, np.float32) for values in columns], axis=1)
+    return Observation(
+        rows[:, :2],
+        rows[:, 2:],
+        np.asarray(response.log_likelihood, np.float32),
+        response.surprise,
+        [joint_from_message(joint) for joint in response.joints],
+        response.error_msg,
+        response.header,
+    )
 
 
 def raise_error(response: Any) -> None:

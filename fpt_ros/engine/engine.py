@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fpt_ros.engine.depths import Depths
 from fpt_ros.engine.errors import ErrorCode, RequestError, invalid
 from fpt_ros.engine.frames import NEWEST, Frames
 from fpt_ros.engine.motion import Motion, Samples
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32
 
+    from fpt_ros.engine.depth_image import Depth
     from fpt_ros.engine.frames import Frame, Stamp
     from fpt_ros.engine.settings import Settings
     from fpt_ros.engine.statistics import Statistics
+    from fpt_ros.geometry.camera import Camera
     from fpt_ros.inference.context import ImageContext
     from fpt_ros.inference.evaluation import PokeEvaluation
     from fpt_ros.inference.predictor import Predictor
@@ -55,14 +58,26 @@ class Engine:
         """`now` is the time on the clock of the images' stamps, in seconds."""
         self.settings = settings
         self.frames = Frames(settings.image_cache)
-        self._predictor = predictor
-        self._statistics = statistics
+        self.depths = Depths(settings.image_cache)
+        self.read_camera: Callable[[], Camera] | None = None
+        """Gives the camera of the images; ValueError if it is not calibrated. None: not known."""
+        self.predictor = predictor
+        self.statistics = statistics
         self._now = now
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next question on."""
         self.settings = settings
         self.frames.resize(settings.image_cache)
+
+    def add_image(self, frame: Frame) -> None:
+        """Keep an image as the newest, with the depth that belongs to it."""
+        self.depths.find(frame, self.settings.depth_tolerance)
+        self.frames.add(frame)
+
+    def add_depth(self, depth: Depth) -> None:
+        """Keep a depth image, for the image of its stamp."""
+        self.depths.add(depth, self.frames, self.settings.depth_tolerance)
 
     def predict(
         self, stamp: Stamp, pokes: Pokes, points: Points, camera_moving: bool
@@ -93,10 +108,10 @@ class Engine:
         for i, pokes in enumerate(candidates):
             self.check_on_image(frame, pokes, NO_POINTS, f"candidates[{i}].")
         context = yield from self.embed(frame)
-        evaluation = yield from self._predictor.evaluate_steps(
+        evaluation = yield from self.predictor.evaluate_steps(
             context, candidates, points, goals, tolerance, camera_moving, return_motions
         )
-        self._statistics.succeeded()
+        self.statistics.succeeded()
         motions = [
             self._motion(frame, pokes, points, (0, 0), camera_moving, _arrays(mixture))
             for pokes, mixture in zip(candidates, evaluation.motions, strict=False)
@@ -112,10 +127,10 @@ class Engine:
         frame = self.find(stamp)
         self.check_on_image(frame, pokes, NO_POINTS)
         context = yield from self.embed(frame)
-        part = yield from self._predictor.segment_steps(
+        part = yield from self.predictor.segment_steps(
             context, pokes, camera_moving, self.settings.max_queries
         )
-        self._statistics.succeeded()
+        self.statistics.succeeded()
         return part, frame
 
     def sample(
@@ -143,13 +158,13 @@ class Engine:
         what = f"samples ({samples}) x points ({len(points)})"
         check_product(what, total, self.settings.max_queries)
         context = yield from self.embed(frame)
-        steps = self._predictor.sample_steps(context, pokes, points, samples, seed, camera_moving)
+        steps = self.predictor.sample_steps(context, pokes, points, samples, seed, camera_moving)
         done = 0
         while True:
             try:
                 done += next(steps)
             except StopIteration as end:
-                self._statistics.succeeded()
+                self.statistics.succeeded()
                 return Samples(points, end.value, frame.size, grid, self._horizon, frame.header)
             report(done, total)
             yield
@@ -205,9 +220,9 @@ class Engine:
         """The features of a frame, computed once; a step if they are computed now."""
         context = frame.context
         if context is None:
-            with self._statistics.timed("embed"):
-                context = frame.context = self._predictor.embed(frame.rgb)
-            self._statistics.count("embedded")
+            with self.statistics.timed("embed"):
+                context = frame.context = self.predictor.embed(frame.rgb)
+            self.statistics.count("embedded")
             yield
         return context
 
@@ -223,18 +238,18 @@ class Engine:
         points, grid = self._grid_if_empty(frame, points)
         chunks = []
         for chunk in np.split(points, range(CHUNK, len(points), CHUNK)):
-            with self._statistics.timed("query"):
-                mixture = self._predictor.predict(context, pokes, chunk, camera_moving)
+            with self.statistics.timed("query"):
+                mixture = self.predictor.predict(context, pokes, chunk, camera_moving)
                 chunks.append(_arrays(mixture))
             yield
-        self._statistics.succeeded()
+        self.statistics.succeeded()
         arrays = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
         return self._motion(frame, pokes, points, grid, camera_moving, arrays)
 
     @property
     def _horizon(self) -> float:
         """Seconds over which points move; 0: unknown."""
-        return self.settings.horizon or self._predictor.info.horizon
+        return self.settings.horizon or self.predictor.info.horizon
 
     def _grid_if_empty(self, frame: Frame, points: Points) -> tuple[Points, tuple[int, int]]:
         """The points and (0, 0), or the grid's points, columns and rows if there are none."""

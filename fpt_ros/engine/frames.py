@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
+    from fpt_ros.engine.depth_image import Depth
     from fpt_ros.inference.context import ImageContext
 
 Stamp = tuple[int, int]
@@ -36,6 +37,7 @@ class Frame:
         self.header = header
         self.stamp = stamp
         self.context: ImageContext | None = None
+        self.depth: Depth | None = None
         self.arrived = self.asked = self.held_until = time.monotonic()
         self._decode: Callable[[], UInt8[np.ndarray, "h w 3"]] | None = decode
         self._rgb: UInt8[np.ndarray, "h w 3"] | None = None
@@ -100,6 +102,12 @@ class Frames:
         with self._lock:
             for frame in itertools.chain(*(kept.values() for kept in self._all)):
                 frame.context = None
+
+    def all(self) -> list[Frame]:
+        """Every frame that is kept, once."""
+        with self._lock:
+            frames = itertools.chain(*(kept.values() for kept in self._all))
+            return list({id(frame): frame for frame in frames}.values())
 
     def newest(self) -> Frame | None:
         with self._lock:

@@ -143,6 +143,14 @@ class Settings:
         minimum=0.0,
         maximum=3600.0,
     )
+    depth_tolerance: float = _parameter(
+        0.02,
+        LIVE,
+        "Most that the stamps of an image and of its depth may differ [s]; of several the nearest "
+        "counts; 0: they must be equal",
+        minimum=0.0,
+        maximum=1.0,
+    )
     max_queries: int = _parameter(
         16384,
         LIVE,

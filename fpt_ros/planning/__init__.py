@@ -6,7 +6,8 @@ image's context, or `MotionClient.evaluate`.
 """
 
 from fpt_ros.planning.goals import Evaluate
+from fpt_ros.planning.in_space import PokePlan3D, plan_poke_3d
 from fpt_ros.planning.planner import plan_poke
 from fpt_ros.planning.plans import PokePlan
 
-__all__ = ["Evaluate", "PokePlan", "plan_poke"]
+__all__ = ["Evaluate", "PokePlan", "PokePlan3D", "plan_poke", "plan_poke_3d"]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fpt_ros.ros.transforms import rotation_matrix
+
 if TYPE_CHECKING:
     from geometry_msgs.msg import PointStamped
     from jaxtyping import Float
@@ -55,14 +57,3 @@ class Transforms:
             raise ValueError(f"no transform from '{source}' to '{target}': {error}") from None
         q, t = found.rotation, found.translation
         return np.column_stack([rotation_matrix(q.x, q.y, q.z, q.w), [t.x, t.y, t.z]])
-
-
-def rotation_matrix(x: float, y: float, z: float, w: float) -> Float[np.ndarray, "3 3"]:
-    """Of a unit quaternion."""
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.context import Context
 
+from fpt_ros.geometry.camera import Camera
+
 if TYPE_CHECKING:
     from rclpy.node import Node
+    from sensor_msgs.msg import CameraInfo
 
 # Of several pictures by one camera, the first of these; others after them by name.
 USUAL_NAMES = ("image_rect_color", "image_rect", "image_color", "image_raw", "image")
 # Images that are not what a camera sees: depth and infrared, and what nodes like this one publish.
 NOT_A_PICTURE = re.compile(r"depth|disparity|infra|mask|overlay|flow|/view/", re.IGNORECASE)
+# Pictures that are as the sensor saw them; others are taken for rectified ones.
+RAW = re.compile(r"image_(raw|color|mono)$")
 # Topics of one camera become known one after the other.
 SETTLING = 1.0  # seconds
 
@@ -89,3 +94,24 @@ def camera_info_topic(node: Node) -> str:
     if remapped != node.resolve_topic_name("camera_info", only_expand=True):
         return remapped
     return node.resolve_topic_name("image").rpartition("/")[0] + "/camera_info"
+
+
+def read_camera(info: CameraInfo, image_topic: str) -> Camera:
+    """The camera of the images on a topic (without /compressed), by P, binning and ROI; of raw
+    images (image_raw, image_color, image_mono; image_proc) by K and the distortion.
+
+    Raises:
+        ValueError: it is not calibrated, or its distortion model is not known.
+    """
+    roi = info.roi
+    return Camera.from_info(
+        info.width,
+        info.height,
+        info.k,
+        info.p,
+        info.d,
+        info.distortion_model,
+        (info.binning_x, info.binning_y),
+        (roi.x_offset, roi.y_offset, roi.width, roi.height),
+        rectified=not RAW.search(image_topic),
+    )

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 RECENT = 10.0  # seconds after which a refused message no longer colours the status
 IMAGE_TIMEOUT = 5.0
-KINDS = ("predict_motion", "evaluate_pokes", "segment_motion", "sample_motion")
+KINDS = (
+    "predict_motion",
+    "evaluate_pokes",
+    "segment_motion",
+    "sample_motion",
+    "predict_motion_3d",
+    "observe_motion",
+)
 
 
 def status(

@@ -23,6 +23,7 @@ from fpt_ros.ros import diagnostics, parameters
 from fpt_ros.ros.bond import break_bond, form_bond
 from fpt_ros.ros.image_source import lost_images, why_no_image
 from fpt_ros.ros.images import choose_converter
+from fpt_ros.ros.joint_answers import JointAnswers
 from fpt_ros.ros.lifecycle import (
     FAILURE,
     LOG_PERIOD,
@@ -36,6 +37,7 @@ from fpt_ros.ros.qos import unused_overrides
 from fpt_ros.ros.requests import Requests
 from fpt_ros.ros.sample_action import SampleAction
 from fpt_ros.ros.services import create_services
+from fpt_ros.ros.transforms import Transforms
 
 if TYPE_CHECKING:
     from rclpy.parameter import Parameter
@@ -77,7 +79,8 @@ class FptNode(LifecycleNode):
         )
         # In the default group a request that waits would hold up parameters and lifecycle.
         self.requests_group = ReentrantCallbackGroup()
-        create_services(self, self._requests, self.requests_group)
+        joints = JointAnswers(Transforms(self), self._show_joint)
+        create_services(self, self._requests, self.requests_group, joints)
         self._action = SampleAction(self, self._requests, self.requests_group)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
@@ -242,6 +245,10 @@ class FptNode(LifecycleNode):
         step = "configure, then activate" if self.state == "unconfigured" else "activate"
         command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
         return f"the node is {self.state}, not active: {command} {step}"
+
+    def _show_joint(self, *joint: Any) -> None:
+        if self._outputs is not None:
+            self._outputs.publish_joint(*joint)
 
     def _seconds(self) -> float:
         """On the node's clock, which is that of the images' stamps."""

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nav_msgs.msg import Path
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
@@ -21,6 +22,7 @@ from fpt_ros.ros.conversions import (
     rgb_to_message,
     seconds_to_duration,
 )
+from fpt_ros.ros.joints import joint_markers, joint_path
 from fpt_ros.ros.markers import motion_markers
 from fpt_ros.ros.qos import advertise
 
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from rclpy.lifecycle import LifecycleNode
     from sensor_msgs.msg import CameraInfo
+    from std_msgs.msg import Header
 
     from fpt_ros.engine.frames import Frame
     from fpt_ros.engine.motion import Motion
+    from fpt_ros.geometry import Joint
     from fpt_ros.inference.model_info import ModelInfo as LoadedModel
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -44,6 +48,8 @@ TYPES = {
     "flow": (Image, LATCHED),
     "overlay": (Image, LATCHED),
     "markers": (MarkerArray, LATCHED),
+    "joint": (MarkerArray, LATCHED),
+    "joint_path": (Path, LATCHED),
 }
 INFO = "~/model_info"
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
@@ -110,6 +116,11 @@ class Outputs:
     def publish_flow(self, motion: Motion, frame: Frame) -> None:
         """`motion` must be on a grid."""
         self._publish("flow", flow_to_message(motion.flow, frame.header))
+
+    def publish_joint(self, joint: Joint, handle: Float[np.ndarray, " 3"], header: Header) -> None:
+        """The joint, and where a point of the part goes along it."""
+        self._publish("joint", joint_markers(joint, handle, header))
+        self._publish("joint_path", joint_path(joint, handle, header))
 
     def publish_pictures(self, motion: Motion, frame: Frame, info: CameraInfo | None) -> None:
         """Overlay and markers, each only if somebody listens; others get them when they come."""

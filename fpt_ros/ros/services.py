@@ -12,12 +12,21 @@ from fpt_ros.engine.errors import ErrorCode, RequestError
 from fpt_ros.ros import answers
 from fpt_ros.ros.conversions import stamp_of
 from fpt_ros.ros.requests import error_response
-from fpt_ros.srv import EvaluatePokes, HoldImage, PredictMotion, SegmentMotion
+from fpt_ros.srv import (
+    EvaluatePokes,
+    HoldImage,
+    ObserveMotion,
+    PredictMotion,
+    PredictMotion3D,
+    SegmentMotion,
+)
 
 if TYPE_CHECKING:
     from rclpy.callback_groups import CallbackGroup
     from rclpy.node import Node
 
+    from fpt_ros.engine.frames import Stamp
+    from fpt_ros.ros.joint_answers import JointAnswers
     from fpt_ros.ros.requests import Requests
 
 SERVICES: dict[str, tuple[Any, Any]] = {
@@ -29,15 +38,22 @@ SERVICES: dict[str, tuple[Any, Any]] = {
 KEEP_ALL = QoSProfile(history=HistoryPolicy.KEEP_ALL)
 
 
-def create_services(node: Node, requests: Requests, group: CallbackGroup) -> None:
+def create_services(
+    node: Node, requests: Requests, group: CallbackGroup, joints: JointAnswers
+) -> None:
     """The services, which live as long as the node: a request is answered in every state.
 
     Args:
         group: reentrant, as a request that waits must not hold up others.
+        joints: answers what is asked in metres.
     """
+    services = SERVICES | {
+        "predict_motion_3d": (PredictMotion3D, joints.predict_motion_3d),
+        "observe_motion": (ObserveMotion, joints.observe_motion),
+    }
     callbacks: dict[str, tuple[Any, Any]] = {
         name: (service_type, functools.partial(_answer, requests, name, answer))
-        for name, (service_type, answer) in SERVICES.items()
+        for name, (service_type, answer) in services.items()
     }
     callbacks["hold_image"] = (HoldImage, functools.partial(_hold_image, requests))
     for name, (service_type, callback) in callbacks.items():
@@ -52,10 +68,19 @@ def create_services(node: Node, requests: Requests, group: CallbackGroup) -> Non
 
 async def _answer(requests: Requests, name: str, answer: Any, request: Any, response: Any) -> Any:
     if requests.engine is not None:
-        requests.engine.frames.touch(stamp_of(request))  # kept until it is this request's turn
+        for stamp in _stamps(request):  # kept until it is this request's turn
+            requests.engine.frames.touch(stamp)
     return await requests.answer(
         name, f"~/{name}", type(response), lambda engine: answer(engine, request)
     )
+
+
+def _stamps(request: Any) -> list[Stamp]:
+    """Of the images that it asks about."""
+    if isinstance(request, ObserveMotion.Request):
+        stamps = request.stamp_before, request.stamp_after
+        return [(stamp.sec, stamp.nanosec) for stamp in stamps]
+    return [stamp_of(request)]
 
 
 def _hold_image(requests: Requests, request: Any, response: Any) -> HoldImage.Response:

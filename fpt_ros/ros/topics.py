@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fpt_ros.engine.depth_image import Depth
 from fpt_ros.engine.engine import NO_POINTS, NO_POKES
 from fpt_ros.engine.errors import RequestError
 from fpt_ros.engine.frames import NEWEST, Frame
@@ -25,8 +26,9 @@ from fpt_ros.images import (
     image_to_rgb,
 )
 from fpt_ros.msg import PokeArray, QueryPoints
-from fpt_ros.ros.cameras import camera_info_topic
+from fpt_ros.ros.cameras import camera_info_topic, read_camera
 from fpt_ros.ros.conversions import stamp_of
+from fpt_ros.ros.depth import check_depth, depth_array
 from fpt_ros.ros.qos import subscribe
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Topics:
         self._outputs, self._statistics, self._on_fault = outputs, statistics, on_fault
         self._pokes, self._points = NO_POKES, NO_POINTS
         self._camera_info: CameraInfo | None = None
+        self._wrong_depth = ""
         self._jobs: deque[Job] = deque()
         self._working = self._image_waits = self._closed = False
         self._lock = threading.Lock()
@@ -94,6 +97,7 @@ class Topics:
             else:
                 self._subscribe(Image, self.image_topic, self._on_image)
             self._subscribe(CameraInfo, camera_info_topic(node), self._on_camera_info)
+            self._subscribe(Image, "depth", self._on_depth)
             # Before pokes, so that those sent after some points are predicted with them.
             self._subscribe(QueryPoints, "query_points", self._on_query_points, ALL, group)
             self._subscribe(PokeArray, "pokes", self._on_pokes, ALL, group)
@@ -147,7 +151,7 @@ class Topics:
                 "images come without a stamp: results cannot be told apart by it", once=True
             )
         self.stamps.append(frame.stamp[0] + frame.stamp[1] * 1e-9)
-        self._engine.frames.add(frame)
+        self._engine.add_image(frame)
         if self._engine.settings.trigger == "pokes":
             return
         if self._image_waits:
@@ -158,6 +162,20 @@ class Topics:
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
+        topic = self.image_topic.removesuffix("/compressed")
+        self._engine.read_camera = functools.partial(read_camera, message, topic)
+
+    def _on_depth(self, message: Image) -> None:
+        """A wrong one is refused once: the next ones are as wrong."""
+        try:
+            check_depth(message, self._engine.settings.max_image_pixels)
+        except ImageError as error:
+            if str(error) != self._wrong_depth:
+                self._refuse(f"depth: {error}")
+            self._wrong_depth = str(error)
+            return
+        stamp = stamp_of(message.header)
+        self._engine.add_depth(Depth(stamp, functools.partial(depth_array, message)))
 
     def _on_query_points(self, message: QueryPoints) -> None:
         self._queue_bounded("query_points", functools.partial(self._take_points, message))

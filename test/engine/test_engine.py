@@ -53,10 +53,10 @@ def test_features_are_computed_once_and_again_when_forgotten(engine):
     engine.frames.add(frame(5))
     for _ in range(3):
         finish(engine.predict(NEWEST, POKES, POINTS, False))
-    assert engine._statistics.total("embedded") == 1
+    assert engine.statistics.total("embedded") == 1
     engine.frames.forget_features()
     finish(engine.predict(NEWEST, POKES, POINTS, False))
-    assert engine._statistics.total("embedded") == 2
+    assert engine.statistics.total("embedded") == 2
 
 
 def test_many_points_come_in_steps(engine, predictor, context):
@@ -201,6 +201,6 @@ def test_max_image_age(engine, clock):
 
 def test_a_success_ends_the_last_fault(engine):
     engine.frames.add(frame(5))
-    engine._statistics.failed("out of memory")
+    engine.statistics.failed("out of memory")
     finish(engine.predict(NEWEST, POKES, POINTS, False))
-    assert engine._statistics.fault == ""
+    assert engine.statistics.fault == ""
