@@ -25,6 +25,7 @@ def displacements(
 
     They count what the fit left open, the noise of the points' own depth, and how far the other
     hypotheses, by their probability, would take the points. NaN for points that are not numbers.
+    After an observation they are too narrow wherever the tracker erred (docs/joints.md).
 
     Raises:
         ValueError: no joints.
