@@ -4,7 +4,8 @@
     python benchmarks/web.py [--checkpoint hub:OWNER/NAME/FILE]
 
 The server runs as a process. A client asks as the page does, at the rate at which a pointer moves:
-first only what follows the pointer, then that and the whole field while an arrow is dragged.
+what follows the pointer alone, the whole field alone, and both, as while an arrow is dragged. The
+server's processor time says what an answer costs where other programs share the cores.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -44,12 +46,12 @@ def main() -> None:
         try:
             if found is None:
                 sys.exit("the server did not start")
-            asyncio.run(measure(found.group(), arguments.seconds))
+            asyncio.run(measure(found.group(), server.pid, arguments.seconds))
         finally:
             server.terminate()
 
 
-async def measure(address: str, seconds: float) -> None:
+async def measure(address: str, pid: int, seconds: float) -> None:
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(address + "socket", max_msg_size=0) as connection,
@@ -58,19 +60,28 @@ async def measure(address: str, seconds: float) -> None:
         print(
             f"{header['model']['name']} on {header['model']['where']}, {len(FIELD)} points a field"
         )
-        print("while one ...  what      p50   p95   max [ms]  answered  replaced by a newer one")
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print("asked about     what       p50   p95   max [ms]  answered  replaced")
         await connection.send_bytes(pack({"kind": "open", "id": 0, "sample": "drawer"}, {}))
         image = unpack(await connection.receive_bytes())[0]["image"]
-        for doing, kinds in (("points", ["predict"]), ("drags", ["predict", "field"])):
+        for kinds in (["predict"], ["field"], ["predict", "field"]):
             await ask_for(connection, image, kinds, 2.0)  # the first answers are slower
-            for kind, (took, replaced) in (
-                await ask_for(connection, image, kinds, seconds)
-            ).items():
+            before = processor_time(pid)
+            found = await ask_for(connection, image, kinds, seconds)
+            for kind, (took, replaced) in found.items():
                 p50, p95, most = np.percentile(took, [50, 95, 100])
                 print(
-                    f"{doing:14} {kind:8} {p50:5.0f} {p95:5.0f} {most:5.0f}       "
+                    f"{' + '.join(kinds):15} {kind:8} {p50:5.0f} {p95:5.0f} {most:5.0f}       "
                     f"{len(took):7} {replaced:9}"
                 )
+            each = (processor_time(pid) - before) / sum(len(took) for took, _ in found.values())
+            print(f"{'':15} {1e3 * each:.0f} ms of the server's processor time an answer")
+
+
+def processor_time(pid: int) -> float:
+    """Of all threads of a process, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def ask_for(

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ament_index_python.packages import get_package_share_directory
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from fpt_ros.recordings.message_types import message_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from rosbags.typesys.store import Typestore
+    from pathlib import Path
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def write_bag(path: Path) -> Iterator[Callable[[str, Any, int], None]]:
     Raises:
         rosbags.rosbag2.WriterError: the path exists already.
     """
-    types = _typestore()
+    types = message_types()
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connections: dict[str, Any] = {}
 
@@ -51,14 +49,6 @@ def read_bag(path: Path) -> Iterator[tuple[str, Any, int]]:
             package, kind, name = connection.msgtype.split("/")
             message_type = getattr(import_module(f"{package}.{kind}"), name)
             yield connection.topic, deserialize_message(bytes(data), message_type), time_ns
-
-
-def _typestore() -> Typestore:
-    """ROS's own message types and this package's."""
-    types = get_typestore(Stores.ROS2_JAZZY)
-    for file in sorted(Path(get_package_share_directory("fpt_ros"), "msg").glob("*.msg")):
-        types.register(get_types_from_msg(file.read_text(), f"fpt_ros/msg/{file.stem}"))
-    return types
 
 
 def _type_name(message_type: type) -> str:

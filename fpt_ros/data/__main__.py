@@ -98,6 +98,11 @@ def add_track(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--points", type=int, default=512, help="tracked in each clip")
     parser.add_argument("--seed", type=int, default=0, help="of the points")
     parser.add_argument("--device", default="auto", help="of cotracker3: auto, cpu, cuda, cuda:N")
+    parser.add_argument(
+        "--all-tracks", action="store_true",
+        help="keep what is doubtful; else a point that seems to leave its place and fails a check "
+        "is hidden while it is away",
+    )  # fmt: skip
     add_parallel(parser)
 
 
@@ -154,7 +159,7 @@ def run_shard(args: argparse.Namespace) -> int:
 def run_track(args: argparse.Namespace) -> int:
     report = track_shards(
         args.inputs, args.out, args.tracker, args.points, args.seed, args.device,
-        args.workers, args.ray,
+        args.workers, args.ray, args.all_tracks,
     )  # fmt: skip
     return summary(args.out, report)
 
@@ -171,9 +176,9 @@ def run_measure(args: argparse.Namespace) -> int:
     trackers = {args.tracker: load_tracker(args.tracker, args.device), "nothing moves": staying}
     found = measure(trackers, args.clips, args.size)
     print(f"{args.clips} clips of {args.size} x {args.size} pixels")
-    print(f"{'':26}" + "".join(f"{name:>16}" for name in found))
+    print(f"{'':52}" + "".join(f"{name:>16}" for name in found))
     for key in found[args.tracker]:
-        print(f"{key:26}" + "".join(f"{row[key]:16.1%}" for row in found.values()))
+        print(f"{key:52}" + "".join(f"{row[key]:16.1%}" for row in found.values()))
     return 0
 
 

@@ -67,8 +67,9 @@ def follow_surely(
     they look as before, and have looks to go by. The others are not carried along."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
     there, good = _flow(grey[0], grey[1], points, SURE_FLOW)
-    looks = _looks(grey[0], points)
-    good &= (_difference(looks, _looks(grey[1], there)) < UNCHANGED) & (looks.std(1) > PLAIN)
+    as_before = looks(grey[0], points)
+    good &= _difference(as_before, looks(grey[1], there)) < UNCHANGED
+    good &= as_before.std(1) > PLAIN
     return there, good
 
 
@@ -92,7 +93,7 @@ class _Sweep:
     def run(self) -> tuple[Float32[np.ndarray, "t n 2"], Bool[np.ndarray, "t n"]]:
         for now in range(len(self.grey) - 1):
             new = self.starts == now
-            self.looks[new] = _looks(self.grey[now], self.tracks[now, new])
+            self.looks[new] = looks(self.grey[now], self.tracks[now, new])
             sure = self._follow(now)
             self._carry(now, now, np.flatnonzero(self._lost(now + 1)), sure)
             self._take_back(now, sure)
@@ -106,7 +107,7 @@ class _Sweep:
         """Flow to the next frame; gives the points that certainly are where it leads."""
         followed = np.flatnonzero(self.visible[now])
         there, good = _flow(self.grey[now], self.grey[now + 1], self.tracks[now, followed])
-        change = _difference(self.looks[followed], _looks(self.grey[now + 1], there))
+        change = _difference(self.looks[followed], looks(self.grey[now + 1], there))
         good &= (change < CHANGED) & (self.looks[followed].std(1) > PLAIN)
         self.tracks[now + 1, followed[good]] = there[good]
         self.visible[now + 1, followed[good]] = True
@@ -131,7 +132,7 @@ class _Sweep:
         self, time: int, points: Int[np.ndarray, " m"], places: Float32[np.ndarray, "m 2"]
     ) -> Bool[np.ndarray, " m"]:
         """Whether points would look in these places as they did at their start."""
-        change = _difference(self.looks[points], _looks(self.grey[time], places))
+        change = _difference(self.looks[points], looks(self.grey[time], places))
         return (change < UNCHANGED) & _inside(places, self.grey[0])
 
     def _take_back(self, now: int, sure: Int[np.ndarray, " k"]) -> None:
@@ -164,11 +165,11 @@ def _inside(points: Float32[np.ndarray, "n 2"], grey: np.ndarray) -> Bool[np.nda
     return np.all((points > -0.5) & (points < len(grey) - 0.5), axis=1)
 
 
-def _looks(
-    grey: UInt8[np.ndarray, "s s"], points: Float32[np.ndarray, "n 2"]
+def looks(
+    grey: UInt8[np.ndarray, "s s"], points: Float32[np.ndarray, "n 2"], reach: int = REACH
 ) -> Float32[np.ndarray, "n patch"]:
-    """The grey values round points."""
-    offsets = np.arange(-REACH, REACH + 1, dtype=np.float32)
+    """The grey values round points, up to so many pixels to each side."""
+    offsets = np.arange(-reach, reach + 1, dtype=np.float32)
     down, right = (axis.ravel() for axis in np.meshgrid(offsets, offsets, indexing="ij"))
     x, y = points[:, :1] + right, points[:, 1:] + down
     if not len(points):

@@ -11,12 +11,14 @@ from tqdm import tqdm
 from fpt_ros.data.clips import decode_video, encode_video
 from fpt_ros.data.query_points import draw_queries
 from fpt_ros.data.simulated import simulate
+from fpt_ros.data.trusting import believed
 from fpt_ros.simulation.views import exact_tracks
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
 
     from fpt_ros.data.trackers import Tracker, Tracks
+    from fpt_ros.simulation.views import View
 
 NEAR = 2.0
 """Pixels within which a point counts as followed."""
@@ -25,8 +27,11 @@ TEXTURED = 10.0
 MOVING = 2.0
 """Pixels from its query beyond which a point counts as moved."""
 
+LABEL_SKIP, LABEL_STARTS = 25, 4
+"""Frames from a label's picture to its target, and from one picture to the next."""
+
 FIRST_SEED = 100
-"""The built-in tracker's settings were chosen on clips of lower seeds."""
+"""The settings of the built-in tracker and of `trusting` were chosen on clips of lower seeds."""
 
 
 def staying(frames: np.ndarray, queries: Float[np.ndarray, "n 3"]) -> Tracks:
@@ -38,8 +43,10 @@ def staying(frames: np.ndarray, queries: Float[np.ndarray, "n 3"]) -> Tracks:
 def measure(
     trackers: dict[str, Tracker], clips: int, size: int, points: int = 256, frames: int = 50
 ) -> dict[str, dict[str, float]]:
-    """Figures of each tracker, means over simulated clips; see `figures`."""
+    """Figures of each tracker, see `figures` (means over simulated clips) and `label_figures` (of
+    all clips' labels together)."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in trackers}
+    labels: dict[str, dict[str, list]] = {name: {} for name in trackers}
     for seed in tqdm(range(FIRST_SEED, FIRST_SEED + clips), "simulated clips", unit="clip"):
         clip = simulate(seed, frames, size)
         seen = decode_video(encode_video(clip.frames))  # with the marks of compression
@@ -47,10 +54,62 @@ def measure(
         truth = exact_tracks(clip.views, queries)
         textured = _contrast(seen, queries) > TEXTURED
         for name, track in trackers.items():
-            found[name].append(figures(track(seen, queries), truth, queries, size, textured))
+            tracked = track(seen, queries)
+            found[name].append(figures(tracked, truth, queries, size, textured))
+            kept = believed(seen, *tracked, track)
+            camera = "static" if seed % 2 == 0 else "moving"
+            labels[name].setdefault(camera, []).append(clip_labels(clip.views, tracked, kept, size))
     return {
         name: {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
+        | {
+            f"{key}, {camera} camera": value
+            for camera, parts in labels[name].items()
+            for key, value in label_figures(np.concatenate(parts)).items()
+        }
         for name, rows in found.items()
+    }
+
+
+def clip_labels(
+    views: list[View], tracked: Tracks, kept: Bool[np.ndarray, "t n"], size: int
+) -> Bool[np.ndarray, "l 4"]:
+    """What training would take from a clip's tracks, all of them and only those that are believed:
+    for each label whether it says that its point moves, whether it is right, whether in truth the
+    point that is seen there stays, and whether it is kept."""
+    tracks, visible = tracked
+    found = []
+    for start in range(0, len(tracks) - LABEL_SKIP, LABEL_STARTS):
+        end = start + LABEL_SKIP
+        inside = ((tracks[start] > 0) & (tracks[start] < 1)).all(-1)
+        there = np.flatnonzero(visible[start] & visible[end] & inside)
+        asked = np.column_stack([np.full(len(there), start), tracks[start, there]])
+        truth = exact_tracks(views, asked)[0]
+        true_flow = (truth[end] - truth[start]) * size
+        flow = (tracks[end, there] - tracks[start, there]) * size
+        found.append([
+            np.linalg.norm(flow, axis=-1) > MOVING,
+            np.linalg.norm(flow - true_flow, axis=-1) <= NEAR,
+            np.linalg.norm(true_flow, axis=-1) <= MOVING,
+            kept[start, there] & kept[end, there],
+        ])  # fmt: skip
+    return np.concatenate(found, axis=1).T
+
+
+def label_figures(labels: Bool[np.ndarray, "l 4"]) -> dict[str, float]:
+    """Shares of the labels that say that something moves: how many are right (precision), and how
+    many stay in truth, before and after those that are not believed went; and how many of the right
+    ones are kept (recall)."""
+    moves, right, stays, kept = labels.T
+
+    def share(of: np.ndarray, among: np.ndarray) -> float:
+        return float(of[among].mean()) if among.any() else np.nan
+
+    return {
+        "labels that move: right": share(right, moves),
+        "labels that move: stay in truth": share(stays, moves),
+        "labels that move, believed: right": share(right, moves & kept),
+        "labels that move, right: believed": share(kept, moves & right),
+        "labels, all: believed": share(kept, np.ones_like(kept)),
     }
 
 

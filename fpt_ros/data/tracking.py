@@ -16,6 +16,7 @@ from fpt_ros.data.clips import SampleError, parse_clip, track_files
 from fpt_ros.data.query_points import draw_queries
 from fpt_ros.data.shards import ShardWriter, claimed, find_shards, read_samples
 from fpt_ros.data.trackers import load_tracker
+from fpt_ros.data.trusting import believed
 
 if TYPE_CHECKING:
     from fpt_ros.data.jobs import Report
@@ -30,8 +31,12 @@ def track_shards(
     device: str = "auto",
     workers: int = 1,
     ray: bool = False,
+    all_tracks: bool = False,
 ) -> Report:
     """Write the tracked shards that are not in `out` yet, under their inputs' names.
+
+    Args:
+        all_tracks: keep also what is doubtful (see `fpt_ros.data.trusting`).
 
     Returns what was written now and what was skipped; a clip that cannot be read costs only
     itself, a shard that is not a whole tar file costs itself.
@@ -50,14 +55,17 @@ def track_shards(
         raise ValueError("two of the shards have the same name: track them into two folders")
     if any(target.resolve() == shard.resolve() for target, shard in pairs.items()):
         raise ValueError(f"{out} holds the shards to track: choose another folder")
-    work = jobs.Work(track_shard, tracker=tracker, points=points, seed=seed, device=device)
-    with claimed(out, {"tracker": tracker, "points": points, "seed": seed}):
+    work = jobs.Work(
+        track_shard, tracker=tracker, points=points, seed=seed, device=device, all_tracks=all_tracks
+    )
+    settings = {"tracker": tracker, "points": points, "seed": seed, "all_tracks": all_tracks}
+    with claimed(out, settings):
         missing = [pair for pair in pairs.items() if not pair[0].exists()]
         return jobs.run_jobs(work, missing, workers, ray)
 
 
 def track_shard(
-    job: tuple[Path, Path], tracker: str, points: int, seed: int, device: str
+    job: tuple[Path, Path], tracker: str, points: int, seed: int, device: str, all_tracks: bool
 ) -> Report:
     """Write one shard."""
     target, shard = job
@@ -73,7 +81,10 @@ def track_shard(
                     report.skipped.append(f"{shard.name}: {error}")
                     continue
                 queries = draw_queries(clip.frames, points, _generator(seed, clip.key))
-                files = track_files(*track(clip.frames, queries))
+                tracks, visible = track(clip.frames, queries)
+                if not all_tracks:
+                    visible = believed(clip.frames, tracks, visible, track)
+                files = track_files(tracks, visible)
                 kept = {k: v for k, v in sample.items() if k != "__key__" and k not in files}
                 writer.add(clip.key, {**kept, **files})
                 report.clips += 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,21 +20,40 @@ NAMES = {
     "perspective": "PnP",
 }
 Z = 1.96
+FOLLOWED = (0, 20, 60, 150, 1000)
 TITLES = ["asked", "way", "error", "kind right", "usable", "axis as wanted", "degrees", "cm",
           "agree, usable of those", "in the 90 % region"]  # fmt: skip
 
 
 def tables(answers: list[Answer]) -> str:
-    """A table each for hinges and slides, square and askew."""
+    """Hinges and slides; the same square and askew; and observations by the points followed."""
     parts = []
-    for tilted in (False, True):
+    for tilted in (None, False, True):
         for hinge in (True, False):
-            some = [a for a in answers if a.tilted == tilted and a.hinge == hinge]
+            some = [a for a in answers if a.hinge == hinge and tilted in (None, a.tilted)]
             if some:
-                title = f"{'Hinges' if hinge else 'Slides'}, {'askew' if tilted else 'square'}"
+                how = {None: "", False: ", square", True: ", askew"}[tilted]
                 count = len({answer.scene for answer in some})
-                parts.append(f"**{title} ({count} scenes)**\n\n{markdown(TITLES, rows(some))}")
-    return "\n\n".join(parts)
+                title = f"{'Hinges' if hinge else 'Slides'}{how} ({count} scenes)"
+                parts.append(f"**{title}**\n\n{markdown(TITLES, rows(some))}")
+    return "\n\n".join([*parts, f"**By the points that were followed**\n\n{by_points(answers)}"])
+
+
+def by_points(answers: list[Answer]) -> str:
+    """Observations of all ways, by how many points were seen to move."""
+    found = []
+    for low, high in itertools.pairwise(FOLLOWED):
+        some = [
+            a
+            for a in answers
+            if a.way == "joint" and a.asked.startswith("seen") and low <= a.followed < high
+        ]
+        if some:
+            flags = [
+                [getattr(a, name) for a in some] for name in ("kind_right", "usable", "wanted")
+            ]
+            found.append([f"{low} to {high - 1}", *map(share, flags)])
+    return markdown(["points that moved", "kind right", "usable", "axis as wanted"], found)
 
 
 def rows(answers: list[Answer]) -> list[list[str]]:

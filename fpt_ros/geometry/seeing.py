@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from fpt_ros.geometry.camera import Camera
 
-FEWEST = 8
-"""Points with depth, to tell a hinge from a slide and either from noise."""
+FEWEST = 20
+"""Points with depth: of fewer, most joints that were found were wrong (docs/joints.md)."""
 COUNTS = 12.0
 """As how many points all count at most: a tracker's errors are alike on neighbouring points."""
 SMALL = 4.0
 """Pixels: of less motion little is seen."""
-FINEST, COARSEST = 0.1, 4.0
+FINEST, COARSEST = 0.1, 6.0
 """Pixels, of the followed points' errors; coarser ones are not of one rigid part."""
 TRIPLES, NEAR, DEEP = 400, 3.0, 5.0
 """Tried, and what still moves as they do: pixels, and standard deviations of depth."""
@@ -154,7 +154,9 @@ def consensus(evidence: Evidence) -> Evidence:
     near &= np.isnan(evidence.depth) | (np.abs(evidence.residuals(moved)[1]) < DEEP)
     best = near[near.sum(1).argmax()]
     if best.sum() < FEWEST:
-        raise NoJoint("what moved is not one rigid part")
+        raise NoJoint(
+            f"what moved is not one rigid part: only {best.sum()} of {len(best)} points move alike"
+        )
     names = [f.name for f in dataclasses.fields(evidence) if f.name not in ("centre", "camera")]
     chosen: dict[str, Any] = {name: getattr(evidence, name)[best] for name in names}
     return dataclasses.replace(evidence, **chosen)

@@ -55,6 +55,13 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--topic", action="append", help="of images (again for more); else all")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th image only")
     parser.add_argument("--with-images", action="store_true", help="copy the images, too")
+    add_asking(parser)
+    parser.add_argument("--workers", type=int, help="processes; else as many as there are cores")
+    parser.set_defaults(run=run)
+
+
+def add_asking(parser: argparse.ArgumentParser) -> None:
+    """How the model is asked."""
     parser.add_argument("--camera-moving", action="store_true", help="the camera may move as well")
     parser.add_argument(
         "--grid", type=int, nargs=2, default=(32, 24), metavar=("COLUMNS", "ROWS"), help="of points"
@@ -69,8 +76,6 @@ def add_run(commands: argparse._SubParsersAction) -> None:
         "--calibration", type=Path, help="calibration.json that fpt-bag score wrote: true spreads"
     )
     add_model(parser)
-    parser.add_argument("--workers", type=int, help="processes; else as many as there are cores")
-    parser.set_defaults(run=run)
 
 
 def add_score(commands: argparse._SubParsersAction) -> None:

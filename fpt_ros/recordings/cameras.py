@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from fpt_ros.data.bags import COMPRESSED, OWN, RAW
 from fpt_ros.encodings import ImageError, NoPictureError
 from fpt_ros.images import (
     Reading,
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
     from fpt_ros.recordings.reading import Bag, Message
-
-RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-OWN = re.compile(r"/overlay(/\w+)?$")
-"""Pictures that the node, or a run over a bag, has drawn on."""
 
 
 def choose_topics(

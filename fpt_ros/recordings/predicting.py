@@ -16,19 +16,21 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from fpt_ros.encodings import ImageError
+from fpt_ros.engine.motion import Motion
 from fpt_ros.images import DEFAULT, Reading
+from fpt_ros.inference.view import grid_points
 from fpt_ros.recordings.cameras import decode
 from fpt_ros.recordings.outputs import output_messages
 from fpt_ros.recordings.reading import Message
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32
+    from jaxtyping import Float32, UInt8
 
     from fpt_ros.inference.predictor import Predictor
 
@@ -82,34 +84,41 @@ class Worker:
 
     def answer(self, job: Job) -> Answer:
         """ValueError for a poke that is not on the image."""
-        from fpt_ros.engine.motion import Motion
-        from fpt_ros.inference.view import grid_points
-
         try:
             header, rgb = decode(job.image, self.asking.reading)
         except ImageError as error:
             return [], str(error)
-        height, width = rgb.shape[:2]
-        points = grid_points(width, height, *self.asking.grid)
+        try:
+            motion = self._motion(rgb, job.pokes, header)
+        except ValueError as error:
+            where = f"{job.image.topic} at {job.image.time * 1e-9:.3f} s"
+            raise ValueError(f"{where}: of the pokes on it, {error}") from error
+        return output_messages(motion, rgb, job.namespace, job.image.time), ""
+
+    def _motion(
+        self, rgb: UInt8[np.ndarray, "h w 3"], pokes: Float32[np.ndarray, "P 4"], header: Any
+    ) -> Motion:
+        """On the grid; `header` is the image's."""
+        asking, (height, width) = self.asking, rgb.shape[:2]
+        points = grid_points(width, height, *asking.grid)
         context = self.predictor.embed(rgb)
-        mixture = self.predictor.predict(context, job.pokes, points, self.asking.camera_moving)
+        mixture = self.predictor.predict(context, pokes, points, asking.camera_moving)
         weights, means, covariances = (
             np.asarray(array, np.float32)
             for array in (mixture.weights, mixture.locs, mixture.covariances)
         )
-        motion = Motion(
-            job.pokes,
+        return Motion(
+            pokes,
             points,
             weights,
             means,
             covariances,
             (width, height),
-            self.asking.camera_moving,
-            self.asking.grid,
+            asking.camera_moving,
+            asking.grid,
             self.predictor.info.horizon,
             header,
         )
-        return output_messages(motion, rgb, job.namespace, job.image.time), ""
 
 
 _worker: Worker

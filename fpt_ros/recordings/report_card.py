@@ -97,7 +97,7 @@ def _judge_baseline(
     estimate = baseline.estimate(cases)
     figures = {
         **_errors(cases, estimate),
-        "log_likelihood": mean(cases, baseline.log_prob(cases), cases.weight),
+        "log_likelihood": mean(cases, baseline.log_prob(cases, estimate), cases.weight),
         "overlap": mean_iou(cases, np.linalg.norm(estimate, axis=-1) > MOVING),
     }
     return figures, case_errors(cases, estimate)
@@ -170,8 +170,9 @@ def verdict(
         f"{ours['log_likelihood']:.2f} against {best['log_likelihood']:.2f}"
     )
     likelier = ours["log_likelihood"] > best["log_likelihood"]
-    if ours["error"] < BETTER * best["error"] and surely > SURE and likelier:
-        with_file = ours["holds_as_stated"]["moving"] < TRUE
+    with_file = ours["holds_as_stated"]["moving"] < TRUE
+    can_be_true = not with_file or bool(np.isfinite(card.spread))
+    if ours["error"] < BETTER * best["error"] and surely > SURE and likelier and can_be_true:
         calibrated = ", with the calibration file" if with_file else ""
         return "use", f"Use {card.name} as it is{calibrated}: {why}."
     if ours["error"] < baselines["nothing moves"]["error"]:

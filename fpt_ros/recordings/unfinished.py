@@ -32,9 +32,11 @@ class BagWriter:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._connections: dict[str, Any] = {}
+        self.empty = True
 
     def write(self, messages: list[Message]) -> None:
         for message in messages:
+            self.empty = False
             if message.topic not in self._connections:
                 self._connections[message.topic] = self._writer.add_connection(
                     message.topic, message.kind, typestore=message_types()
@@ -65,8 +67,14 @@ def unfinished_bag(
         place.mkdir()
         writer = Writer(place / out.name, version=9, storage_plugin=StoragePlugin.MCAP)
         writer.set_custom_data(SETTINGS, json.dumps(settings, sort_keys=True))
-        with writer:
-            yield BagWriter(writer), _written(before, out.name)
+        appending = BagWriter(writer)
+        try:
+            with writer:
+                yield appending, _written(before, out.name)
+        except Exception:
+            if appending.empty and before is None:
+                shutil.rmtree(folder)  # nothing to go on with, so other settings may be tried
+            raise
         (place / out.name).replace(out)
     shutil.rmtree(folder)
 

@@ -183,7 +183,7 @@ def _legend(motion: Motion, surface: Surface) -> list[Marker]:
     text.text = f"colour: direction, longest {longest:.0f} px"
     if longest < MIN_MOTION:
         text.text = "nothing moves"
-    beside = centre + np.array((4.8 * radius, 0))
+    beside = centre + np.array((5.2 * radius, 0))
     text.pose.position = surface.points(beside, centre, LEGEND_LAYER)[0]
     text.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
     return [wheel, text]

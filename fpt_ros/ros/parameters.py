@@ -107,7 +107,7 @@ def yaml_value(value: Any) -> str:
     """A default as it is written in a parameters file."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return str(list(value)) if isinstance(value, tuple) else str(value) or '""'
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 """Simulated robot scenes with exact motion, and clips of them: `fpt-sim`.
 
 Sources, all in MuJoCo: Meta-World's robot tasks with their scripted experts (`metaworld_scenes`),
-procedural table tops (`tabletop`), and, never trained on, scenes of others (`borrowed`). A clip is a
-chain of a few frames, and between them something happens: the expert goes on, a joint moves,
+procedural table tops (`tabletop`), and, never trained on, scenes of others (`borrowed`). A clip is
+a chain of a few frames, and between them something happens: the expert goes on, a joint moves,
 something is pushed and pushes other things (`events`). See `splits` for what is in which split.
 
 Clips are samples of `fpt_ros.data`: `<out>/<split>/shard-000000.tar`. Their tracks are exact; in

@@ -75,6 +75,7 @@ def serve(options: argparse.Namespace) -> None:
     from fpt_ros.web.server import make_app
 
     offers = Offers(options.folder)
+    listening = listen(options.host, options.port)
     predictor = Predictor.from_checkpoint(
         options.checkpoint,
         options.device,
@@ -86,7 +87,6 @@ def serve(options: argparse.Namespace) -> None:
     live = live_camera(options.live, predictor.motion_threshold) if options.live else None
     try:
         app = make_app(predictor, offers, live, options.host)
-        listening = listen(options.host, options.port)
         sys.setswitchinterval(SWITCH_INTERVAL)
         announce(options.host, listening.getsockname()[1])
         web.run_app(app, sock=listening, print=None, handle_signals=True)

@@ -72,7 +72,7 @@ def test_figures_of_every_set_but_that_for_choosing(evaluated):
     # A square's colour is its own, so that GrabCut finds it.
     means = {name: found["mean"] for name, found in known["baselines"].items()}
     assert means["GrabCut round the poke"] < means["all moves like the poke"] / 2
-    assert known["segmenter_iou"]["GrabCut round the poke"] > 0.8
+    assert known["segmenter_iou"]["GrabCut round the poke"] > 0.6
     assert known["splits"]["goes along"]["cases"] == 8
     assert known["splits"]["goes along"]["ours"]["mean"] == pytest.approx(known["one_poke"]["mean"])
     assert tracked["splits"] == {}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fpt-bag score`: motion that is real, figures, the page, and regions that hold what they say."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -12,6 +13,8 @@ import torch
 from small_bags import fpt_bag, picture, write
 
 from fpt_ros import Predictor
+from fpt_ros.engine.loading import free_memory, load_predictor
+from fpt_ros.engine.settings import Settings
 from fpt_ros.eval.cases import Case
 from fpt_ros.inference.calibration import read_calibration
 from fpt_ros.model import MotionMixture
@@ -142,6 +145,9 @@ def test_the_sentence(error, likelihood, holds, count, word):
     card = Card("mine", figures, error + noise, 1.5)
     found, sentence = verdict(card, baselines, {"fading": np.full(count, 0.02)})
     assert found == word
+    if holds < 0.85:  # and no file can be fitted
+        without = dataclasses.replace(card, spread=np.inf)
+        assert verdict(without, baselines, {"fading": np.full(count, 0.02)})[0] == "tune"
     assert ("calibration file" in sentence) == (word == "use" and holds < 0.85)
 
 
@@ -164,6 +170,19 @@ def test_a_calibration_widens_what_is_predicted(tiny_checkpoint):
         atol=1e-3,
     )
     assert not np.allclose(found.log_likelihood, likely)
+
+
+def test_the_node_takes_the_file(tmp_path, tiny_checkpoint):
+    sha256 = Predictor.from_checkpoint(tiny_checkpoint).info.sha256
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({"spread": 1.5, "checkpoint": sha256}))
+    settings = Settings(checkpoint=str(tiny_checkpoint), calibration_file=str(path))
+    try:
+        assert load_predictor(settings).spread == 1.5
+        with pytest.raises(ValueError, match="was fitted to the weights"):
+            load_predictor(dataclasses.replace(settings, checkpoint="embedded"))
+    finally:
+        free_memory()
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from fpt_ros.msg import MotionDistributions, PokeArray, QueryPoints
 from geometry_msgs.msg import Point, PointStamped
 from ros_harness import FRAME, ROOT, scene
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from visualization_msgs.msg import InteractiveMarkerFeedback, InteractiveMarkerUpdate
+from visualization_msgs.msg import InteractiveMarkerFeedback, InteractiveMarkerUpdate, Marker
 from visualization_msgs.srv import GetInteractiveMarkers
 
 from fpt_ros.poke_tool import handles
+from fpt_ros.poke_tool.view import distance_to_see_all
 from fpt_ros.ros.conversions import pokes_from_message
-from fpt_ros.ros.projection import plane_of
+from fpt_ros.ros.projection import DEPTH, plane_of
 
 SIZE = (96, 64)
 LOOK = plane_of(SIZE, None)  # no camera_info is published
@@ -99,8 +100,9 @@ def drag(planner, name, pixel):
 
 def click_in_space(planner, pixel, frame_id=FRAME):
     point = LOOK.points(np.array([pixel]), 1.7)[0]
-    if frame_id != FRAME:  # upright: x ahead, y left, z up
-        point = Point(x=point.z, y=-point.x, z=-point.y)
+    if frame_id != FRAME:  # upright: x ahead, y left, z up; and behind the camera
+        behind = distance_to_see_all(SIZE, LOOK) - DEPTH
+        point = Point(x=point.z + behind, y=-point.x, z=-point.y)
     clicked = PointStamped(point=point)
     clicked.header.frame_id = frame_id
     planner.publish("clicked_point", clicked)
@@ -219,6 +221,7 @@ def test_a_plan_replaces_the_poke_or_says_why_not_and_accepting_publishes_it(per
 
 def test_the_picture_is_shown_to_who_looks(person):
     person.listen("view/camera_info", CameraInfo)
+    person.listen("view/surface", Marker)
     for topic, kind in (("view/cloud", PointCloud2), ("view/image", Image)):
         subscription = person.listen(topic, kind)
 
@@ -235,6 +238,10 @@ def test_the_picture_is_shown_to_who_looks(person):
     info = person.received["view/camera_info"][-1]
     assert info.header.stamp == person.received["view/image"][-1].header.stamp
     assert plane_of(SIZE, info) == LOOK
+    mesh = person.wait_for_message("view/surface")
+    corners = LOOK.pixels(np.array([[p.x, p.y, p.z] for p in mesh.points]))
+    np.testing.assert_allclose(corners.min(0), (-0.5, -0.5), atol=1e-3)
+    np.testing.assert_allclose(corners.max(0), (95.5, 63.5), atol=1e-3)
 
 
 def test_a_transform_to_the_frame_of_the_view_is_announced(person):
@@ -246,6 +253,8 @@ def test_a_transform_to_the_frame_of_the_view_is_announced(person):
     namespace = person.node.get_namespace().strip("/")
     assert transform.header.frame_id == FRAME
     assert transform.child_frame_id == f"{namespace}/fpt_view"
+    behind = distance_to_see_all(SIZE, LOOK) - DEPTH
+    assert transform.transform.translation.z == pytest.approx(-behind)
 
 
 def test_wrong_use_is_said_in_one_line():

@@ -117,6 +117,10 @@ def test_each_way_to_show_it_draws_something_else_and_the_picture_moves(open_pag
     for i in range(4):
         for j in range(i):
             assert (np.abs(drawn[i] - drawn[j]).max(-1) > 20).mean() > 0.002
+    with page.page.expect_download() as saved:
+        page.page.click("#save")
+    picture = cv2.imread(str(saved.value.path()))
+    assert picture.shape[1] * 480 == pytest.approx(picture.shape[0] * 640, abs=640)
     page.page.click("#play")
     wait_for(
         lambda: (np.abs(page.pixels() - drawn[3]).max(-1) > 20).mean() > 0.01,

@@ -104,7 +104,7 @@ def test_what_the_mouse_pokes_is_answered_as_by_the_predictor(
     wrong = np.abs(np.array(field["moving"]) - moving) > 2e-3
     assert (moving > 0).sum() > 20 and wrong.sum() <= 2  # some may be at a threshold
     assert page.state("message") == ""
-    assert "this tab" in page.page.inner_text("footer")
+    assert "in the tab" in page.page.inner_text("footer")
 
 
 def expected_field(predictor, context, pokes, points) -> tuple[np.ndarray, np.ndarray]:

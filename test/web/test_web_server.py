@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from fpt_ros import Predictor
 from fpt_ros.web.addresses import refusal
-from fpt_ros.web.messages import LIMITS, pack, unpack
+from fpt_ros.web.messages import DESCRIPTION, LIMITS, pack, unpack
 from fpt_ros.web.offers import Offers, decoded, png
 from fpt_ros.web.server import make_app
 
@@ -40,6 +40,9 @@ class Tab:
 
     async def receive(self) -> dict[str, Any]:
         header, arrays = unpack(await self.connection.receive_bytes(timeout=30))
+        described = DESCRIPTION["answers"][header["kind"]]
+        assert header.keys() - {"kind", "id"} <= described["fields"].keys()
+        assert arrays.keys() <= described["arrays"].keys()
         return {**header, **arrays}
 
     async def ask(self, kind: str, fields: dict[str, Any], **arrays: np.ndarray) -> dict[str, Any]:

@@ -12,7 +12,7 @@
  * @typedef {object} Model
  * @property {string} name
  * @property {string} license
- * @property {string} where computed: "this tab", "cpu", "the node /fpt"
+ * @property {string} where computed: "this computer, in the tab", "cpu", "the node /fpt"
  * @property {number} side of the square that the model sees, its own pixels
  *
  * @typedef {object} Sample a picture that is offered, or a film of several frames

@@ -4,10 +4,9 @@
 import { uprightPicture } from "./engine.js";
 import { pack, unpack } from "./messages.js";
 
-const rows = (values, width) => ["f4", [values.length, width], values.flat()];
-
 /** @returns {Promise<import("./engine.js").Engine>} */
 export async function connect() {
+  const description = await (await fetch("messages.json")).json();
   const address = new URL("socket", location.href);
   address.protocol = address.protocol.replace("http", "ws");
   address.hash = "";
@@ -17,19 +16,21 @@ export async function connect() {
     socket.onmessage = (event) => resolve(unpack(event.data));
     socket.onerror = socket.onclose = () => reject(new Error("The server does not answer."));
   });
-  return new ServerEngine(socket, hello);
+  return new ServerEngine(socket, hello, description);
 }
 
 class ServerEngine {
   #socket;
+  #description;
   #number = 0;
   #waiting = new Map();
   #showFrame = null;
   #lanes = {}; // by kind: how many questions are under way, and the newest that is not yet
   onClosed = null;
 
-  constructor(socket, hello) {
+  constructor(socket, hello, description) {
     this.#socket = socket;
+    this.#description = description;
     this.model = hello.model;
     this.samples = hello.samples;
     this.can = new Set(hello.can);
@@ -41,7 +42,7 @@ class ServerEngine {
   async openFile(blob) {
     const png = await (await uprightPicture(blob)).convertToBlob();
     const file = new Uint8Array(await png.arrayBuffer());
-    const answer = await this.#send("open", {}, { file: ["u1", [file.length], file] });
+    const answer = await this.#send("open", {}, { file });
     return answer && { ...answer, bitmap: await createImageBitmap(png) };
   }
 
@@ -71,7 +72,7 @@ class ServerEngine {
     const answer = await this.#send(
       "plan",
       { image: wish.image, camera_moving: wish.cameraMoving, reach: wish.reach, tolerance: wish.tolerance },
-      { points: rows(wish.points, 2), goals: rows(wish.goals, 2), stay: rows(wish.stay, 2), touch: rows(wish.touch, 3) },
+      { points: wish.points, goals: wish.goals, stay: wish.stay, touch: wish.touch },
     );
     return answer && { ...answer, pokes: split(answer.pokes, 4), chances: split(answer.chances, answer.shapes.chances[1]) };
   }
@@ -97,7 +98,7 @@ class ServerEngine {
     lane.next = null;
     lane.underWay += 1;
     const fields = { image: question.image, camera_moving: question.cameraMoving, ...more };
-    const arrays = { pokes: rows(question.pokes, 4), points: rows(question.points, 2) };
+    const arrays = { pokes: question.pokes, points: question.points };
     const ended = () => {
       lane.underWay -= 1;
       this.#advance(kind, lane);
@@ -111,12 +112,28 @@ class ServerEngine {
     return answer && { ...answer, bitmap: await createImageBitmap(new Blob([answer.file])) };
   }
 
-  #send(kind, fields, arrays = {}) {
+  /** @param {Object<string, ArrayLike<number>|number[][]>} arrays as messages.json has them */
+  async #send(kind, fields, arrays = {}) {
     const id = ++this.#number;
+    const packed = pack({ kind, id, ...fields }, this.#checked(kind, arrays));
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#socket.send(pack({ kind, id, ...fields }, arrays));
+      this.#socket.send(packed);
     });
+  }
+
+  /** Each array with its type and shape; an Error where there are more rows than allowed. */
+  #checked(kind, arrays) {
+    const { requests, limits } = this.#description;
+    return Object.fromEntries(
+      Object.entries(arrays).map(([name, values]) => {
+        const [type, [most, ...rest]] = requests[kind].arrays[name];
+        if (values.length > (limits[most] ?? limits.message_bytes)) {
+          throw new Error(`Too much: ${values.length} ${name}, at most ${limits[most]} are allowed.`);
+        }
+        return [name, [type, [values.length, ...rest], rest.length ? values.flat() : values]];
+      }),
+    );
   }
 
   async #receive(message) {

@@ -30,7 +30,7 @@ class TabEngine {
     this.model = {
       name: description.checkpoint,
       license: description.license,
-      where: "this tab",
+      where: "this computer, in the tab",
       side: description.view_size,
     };
   }
