@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Pokes = Float[np.ndarray, "p 4"]
 
-COARSE, FINE = 12, 16
+COARSE, FINE = 10, 12
 """Points along each side of the two grids."""
 
 

@@ -93,6 +93,19 @@ def test_one_poke_is_no_joint_unless_the_kind_is_known(looking):
     assert {joint.kind for joint in found.joints} == {JointKind.PRISMATIC}
 
 
+def test_hypotheses_that_disagree_are_no_answer(looking):
+    """Two short pokes side by side are explained by joints that move the part otherwise."""
+    rotation, shift = board.turned(0.1)
+    start = (
+        board.CENTRE + np.array([[0.3, -0.1], [0.28, -0.098]]) * board.SIZE @ board.TILT[:, :2].T
+    )
+    pokes = np.hstack([start, start @ (rotation - np.eye(3)).T + shift])
+    motion = finish(predict_3d(looking, (0, 0), question(pokes=board.in_pixels(pokes))))
+    assert "move the part otherwise" in motion.refusal
+    assert motion.joints[0].flags & JointFlag.HYPOTHESES_DISAGREE
+    assert not len(motion.means)
+
+
 def test_points_without_depth_are_not_numbers(engine):
     engine.read_camera = lambda: board.CAMERA
     image, metres = board.draw()
