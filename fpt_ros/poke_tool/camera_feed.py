@@ -9,8 +9,11 @@ import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fpt_ros.encodings import MAX_PIXELS
+from fpt_ros.geometry.depth import read_depth
 from fpt_ros.images import ImageError, compressed_to_rgb, image_to_rgb
 from fpt_ros.ros.cameras import camera_info_topic
+from fpt_ros.ros.depth import check_depth, depth_array
 from fpt_ros.ros.projection import Surface, plane_of
 
 if TYPE_CHECKING:
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from rclpy.subscription import Subscription
 
 NEWEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-DEPTH_UNITS = {"16UC1": (np.uint16, 1e-3), "32FC1": (np.float32, 1.0)}
-"""Type of the samples, and metres in one."""
 
 
 class CameraFeed:
@@ -88,7 +89,7 @@ class CameraFeed:
         """Metres at each pixel of the image, NaN in holes; None where there is none."""
         if self._depth is None:
             return None
-        depth = depth_in_metres(self._depth)
+        depth = read_depth(depth_array(self._depth))
         width, height = self.size
         if depth.shape != (height, width):
             rows = np.arange(height) * depth.shape[0] // height
@@ -104,21 +105,9 @@ class CameraFeed:
         self._info = message
 
     def _take_depth(self, message: Image) -> None:
-        if message.encoding in DEPTH_UNITS:
-            self._depth = message
+        try:
+            check_depth(message, MAX_PIXELS)
+        except ImageError as error:
+            self._node.get_logger().warning(f"refused depth: {error}", once=True)
         else:
-            self._node.get_logger().warning(
-                f"depth: encoding is '{message.encoding}': must be {' or '.join(DEPTH_UNITS)}",
-                once=True,
-            )
-
-
-def depth_in_metres(message: Image) -> Float32[np.ndarray, "h w"]:
-    """16UC1 is in millimetres, 32FC1 in metres (REP 118); holes become NaN."""
-    kind, unit = DEPTH_UNITS[message.encoding]
-    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    samples = np.ascontiguousarray(rows[:, : message.width * dtype.itemsize]).view(dtype)
-    metres = samples.astype(np.float32) * np.float32(unit)
-    metres[~(metres > 0) | ~np.isfinite(metres)] = np.nan
-    return metres
+            self._depth = message

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import array
-
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from fpt_ros.poke_tool.camera_feed import depth_in_metres
 from fpt_ros.poke_tool.frames import rotation_matrix
 from fpt_ros.poke_tool.view import UPRIGHT, cloud_of, info_of
 from fpt_ros.ros.projection import Surface, plane_of
@@ -60,23 +57,6 @@ def test_the_frame_of_the_view_is_upright():
     """REP 103: x ahead, y left, z up, from the optical x right, y down, z ahead."""
     in_optical = rotation_matrix(*UPRIGHT)
     np.testing.assert_allclose(in_optical, [[0, -1, 0], [0, 0, -1], [1, 0, 0]], atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "samples"),
-    [
-        ("16UC1", np.array([[1500, 0, 65535]], "<u2")),
-        ("32FC1", np.array([[1.5, np.nan, 65.535]], "<f4")),
-        ("32FC1", np.array([[1.5, np.inf, 65.535]], ">f4")),
-        ("32FC1", np.array([[1.5, -1.0, 65.535]], "<f4")),
-    ],
-)
-def test_depth_is_metres_and_holes_are_holes(encoding, samples):
-    row = samples.tobytes() + b"padding!"
-    image = Image(height=2, width=3, encoding=encoding, step=len(row))
-    image.is_bigendian = int(samples.dtype.byteorder == ">")
-    image.data = array.array("B", 2 * row)
-    np.testing.assert_allclose(depth_in_metres(image), 2 * [[1.5, np.nan, 65.535]], rtol=1e-6)
 
 
 def test_surface_fills_small_holes_with_their_neighbours():
