@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+import importlib.util
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from fpt_ros.client import MotionClient, MotionError, NoJointError
 from fpt_ros.geometry import JointKind
 from fpt_ros.ros.conversions import floats, mask_to_message
+from fpt_ros.ros.transforms import quaternion, rotation_matrix
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TURN = board.turned(0.2)
@@ -116,8 +118,8 @@ def test_what_is_wrong_with_a_request_is_named(looking):
         "up is": {"up": Vector3(x=float("inf"))},
         "mask: encoding is 'rgb8'": {"mask": image},
         "mask is 0 everywhere": {"mask": black},
-        "pokes_3d_header: the frame 'base'": {
-            "pokes_3d_header": Header(frame_id="base"),
+        "pokes_3d_header: ": {
+            "pokes_3d_header": Header(frame_id="nowhere"),
             "pokes_3d": floats([0, 0, 1, 0.1, 0, 0]),
         },
     }
@@ -126,6 +128,35 @@ def test_what_is_wrong_with_a_request_is_named(looking):
         answer = planner.call("fpt/predict_motion_3d", PredictMotion3D, request)
         assert answer.error_code == ErrorCode.INVALID_REQUEST, text
         assert text in answer.error_msg
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tf2_ros") is None, reason="tf2_ros is not installed (no wheels)"
+)
+def test_pokes_of_another_frame_go_through_tf(looking):
+    """In a frame that is turned about x and shifted against the camera's."""
+    from geometry_msgs.msg import Transform, TransformStamped, Vector3
+    from tf2_msgs.msg import TFMessage
+
+    planner, (stamp, _) = looking
+    pokes = board.pokes(TURN)
+    turn, shift = rotation_matrix(np.sin(0.6), 0, 0, np.cos(0.6)), np.array([0.3, -0.1, 0.2])
+    known = TransformStamped(
+        header=Header(frame_id="base"),
+        child_frame_id=FRAME,
+        transform=Transform(
+            translation=Vector3(**dict(zip("xyz", shift, strict=True))), rotation=quaternion(turn)
+        ),
+    )
+    publisher = planner.node.create_publisher(TFMessage, "/tf_static", LATCHED)
+    publisher.publish(TFMessage(transforms=[known]))
+    in_base = np.hstack([pokes[:, :3] @ turn.T + shift, pokes[:, 3:] @ turn.T])
+    with MotionClient(planner.node) as client:
+        asked_of = {"mask": board.mask(), "stamp": stamp}
+        expected = client.predict_3d(pokes_3d=pokes, **asked_of)
+        found = client.predict_3d(pokes_3d=in_base, frame_id="base", **asked_of)
+    np.testing.assert_allclose(found.means, expected.means, atol=2e-4)
+    np.testing.assert_allclose(found.joints[0].axis, expected.joints[0].axis, atol=1e-3)
 
 
 def test_one_poke_is_refused_with_what_it_might_be(looking):
