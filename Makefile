@@ -25,7 +25,7 @@ package_files := CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv actio
 help:
 	@echo "make test                          lint, type checks and all tests"
 	@echo "make demo [IMAGE=photo.jpg POKE=x,y,dx,dy]   the node on a recording or a picture"
-	@echo "make planner-demo                  a planner with the node on simulated scenes, closed loop"
+	@echo "make planner-demo [TASK=open]      a planner in simulation, closed loop; or opening doors"
 	@echo "make web [FOLDER=pictures]         the demo in the browser; prints its address"
 	@echo "make web-static [CHECKPOINT=...]   the demo as a folder for any file server, without Python"
 	@echo "make build                         the environment and the ROS package"
@@ -63,7 +63,8 @@ demo: build
 
 planner-demo: build $(venv)/.ready-sim
 	@scripts/need_osmesa.sh
-	@$(in_environment) python -m fpt_ros.apps.planner_demo $(if $(SCENES),--scenes=$(SCENES))
+	@$(in_environment) python -m fpt_ros.apps.planner_demo $(if $(TASK),--task=$(TASK)) \
+		$(if $(SCENES),--scenes=$(SCENES))
 
 web: build $(venv)/.ready-web
 	@$(in_environment) python -m fpt_ros.web $(if $(FOLDER),"$(FOLDER)")

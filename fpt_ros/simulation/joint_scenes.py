@@ -158,7 +158,7 @@ def _filmed(
     model, at = renderer.model, renderer.model.jnt_qposadr[joint]
     start = data.qpos.copy()
     depth, bodies = renderer.geometry(data, camera)
-    mask = _hangs_on(model, model.jnt_bodyid[joint])[bodies]
+    mask = hangs_on(model, model.jnt_bodyid[joint])[bodies]
     if mask.mean() < SMALLEST_PART:
         return None
     rows, columns = np.nonzero(mask)
@@ -197,7 +197,7 @@ def _shot(renderer: Renderer, data: mujoco.MjData, camera: Camera, gain: float) 
     return Shot(picture, np.where(depth > 0.99 * FAR, np.nan, depth))
 
 
-def _hangs_on(model: mujoco.MjModel, body: int) -> Bool[np.ndarray, " bodies"]:
+def hangs_on(model: mujoco.MjModel, body: int) -> Bool[np.ndarray, " bodies"]:
     """Bodies that move with this one."""
     hangs = np.zeros(model.nbody, bool)
     hangs[body] = True

@@ -6,6 +6,8 @@ what surrounds it may be touched, and its neighbours must stay. The simulated ca
 pictures over ROS, the node runs as a process of its own, the planner asks it through MotionClient,
 and a simulated fingertip carries out the poke that was chosen. Results, pictures and a film of
 good and bad runs are left in a folder.
+
+With `--task open` drawers and doors are opened instead, by what is seen of them (`opening`).
 """
 
 from __future__ import annotations
@@ -25,25 +27,30 @@ import rclpy
 from tqdm import tqdm
 
 from fpt_ros.apps.demo import NAMESPACE, fresh_folder, node_process
+from fpt_ros.apps.planner_demo import opening, opening_table
 from fpt_ros.apps.planner_demo.camera import Camera
 from fpt_ros.apps.planner_demo.film import film, in_short, write_film
 from fpt_ros.apps.planner_demo.table import summary, table
 from fpt_ros.apps.planner_demo.trials import PLANNER, Trial, attempt
 from fpt_ros.client import MotionClient
 from fpt_ros.command_line import CommandParser
+from fpt_ros.simulation.opening_tasks import opening_tasks
 from fpt_ros.simulation.push_tasks import PROCEDURAL, PushTask, tasks
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 SPLITS = ("heldout_c", "heldout_d")
-IMAGE_SIDE = 320  # pixels
+IMAGE_SIDE, OPENING_SIDE = 320, 480  # pixels
 
 
 def main() -> None:
     arguments = parse_arguments()
     try:
         out = fresh_folder(arguments.out)
+        if arguments.task == "open":
+            open_parts(arguments.scenes, arguments.seed, out)
+            return
         trials = run(arguments, out)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"planner-demo: {error}")
@@ -58,6 +65,13 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = CommandParser("planner-demo", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--task",
+        choices=("push", "open"),
+        default="push",
+        help="push a point to its goal, or open drawers and doors; the options below --seed and"
+        " --scenes but --out are for push",
+    )
     parser.add_argument("--scenes", type=int, default=60, help="as many of each split")
     parser.add_argument("--seed", type=int, default=0, help="other seeds are other scenes")
     parser.add_argument("--splits", nargs="+", choices=PROCEDURAL, default=SPLITS)
@@ -68,6 +82,17 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.scenes < 1 or arguments.films < 0:
         parser.error("--scenes must be at least 1, --films at least 0")
     return arguments
+
+
+def open_parts(count: int, seed: int, out: Path) -> None:
+    """Open as many drawers and doors, and say how; without the node."""
+    some = islice(opening_tasks(seed, OPENING_SIDE), count)
+    trials = [opening.attempt(task, seed) for task in tqdm(some, "opening", count, unit="scene")]
+    results = [trial.as_json() for trial in trials]
+    (out / "opening.json").write_text(json.dumps(results, indent=1) + "\n")
+    cv2.imwrite(str(out / "opening.jpg"), opening_table.sheet(trials)[..., ::-1])
+    print("\n" + opening_table.table(trials) + "\n\n" + opening_table.summary(trials))
+    print(f"\nPictures and results are in {out.resolve()}.")
 
 
 def run(arguments: argparse.Namespace, out: Path) -> list[Trial]:

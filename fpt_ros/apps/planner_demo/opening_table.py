@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came of all drawers and doors: a table, and a sheet of pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from fpt_ros.apps.planner_demo.opening import OBSERVED, WAYS
+from fpt_ros.eval.joint_tables import share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import UInt8
+
+    from fpt_ros.apps.planner_demo.opening import OpeningTrial
+
+HEADER = "| opened by | all | drawers | doors | square | askew | the finger gave way |"
+SIDE, CAPTION, ROWS = 200, 22, 6
+ARROW = 0.05
+"""Metres, of the direction that the task gives."""
+GOOD, BAD, PLAIN = (90, 220, 90), (255, 90, 80), (235, 235, 235)
+
+
+def table(trials: list[OpeningTrial]) -> str:
+    """A Markdown table, a row a way: how many were opened, with 95 % intervals."""
+    rows = [row(way, trials) for way in WAYS]
+    return "\n".join([HEADER, "| " + " | ".join(["---"] * 7) + " |", *rows])
+
+
+def row(way: str, trials: list[OpeningTrial]) -> str:
+    groups: list[Callable[[OpeningTrial], bool]] = [
+        lambda _: True,
+        lambda trial: not trial.task.hinge,
+        lambda trial: trial.task.hinge,
+        lambda trial: not trial.task.tilted,
+        lambda trial: trial.task.tilted,
+    ]
+    cells = []
+    for group in groups:
+        some = [trial.endings[way].success for trial in trials if group(trial)]
+        cells.append(share(some) if some else "-")
+    gave_way = sum(not trial.endings[way].held for trial in trials)
+    return f"| {way} | {' | '.join(cells)} | {gave_way} |"
+
+
+def summary(trials: list[OpeningTrial]) -> str:
+    """What the observations gave, and how success depends on them."""
+    endings = [trial.endings[OBSERVED] for trial in trials]
+    looks, joints = sum(e.looks for e in endings), sum(e.joints for e in endings)
+    blind = [e.success for e in endings if not e.joints]
+    seen = [e.success for e in endings if e.joints]
+    return (
+        f"{joints} of {looks} looks after a push gave a joint. Opened where one was seen at all:"
+        f" {share(seen) if seen else '-'}, where none was: {share(blind) if blind else '-'}."
+    )
+
+
+def sheet(trials: list[OpeningTrial]) -> UInt8[np.ndarray, "h w 3"]:
+    """Some trials, evenly chosen, a row each: the task, and how each way ended."""
+    chosen = np.linspace(0, len(trials) - 1, min(ROWS, len(trials))).round().astype(int)
+    return np.vstack([strip(trials[i]) for i in chosen])
+
+
+def strip(trial: OpeningTrial) -> UInt8[np.ndarray, "h w 3"]:
+    task = trial.task
+    unit, name = (np.degrees(1), "deg") if task.hinge else (100.0, "cm")
+    kind = "door" if task.hinge else "drawer"
+    tiles = [captioned(with_arrow(trial), f"{kind}: open {unit * task.goal:.0f} {name}", PLAIN)]
+    for way in WAYS:
+        ending = trial.endings[way]
+        text = f"{way}: {unit * ending.travel:.0f} {name}{'' if ending.held else ', gave way'}"
+        tiles.append(captioned(ending.picture, text, GOOD if ending.success else BAD))
+    return np.hstack(tiles)
+
+
+def with_arrow(trial: OpeningTrial) -> UInt8[np.ndarray, "s s 3"]:
+    """The scene before, with the handle point and the direction that the task gives."""
+    task, picture = trial.task, np.ascontiguousarray(trial.before)
+    ends, _ = task.camera.project(np.stack([task.handle, task.handle + ARROW * task.direction]))
+    start, end = np.round(ends).astype(int).tolist()
+    for shade, width in (((0, 0, 0), 8), ((255, 220, 0), 4)):
+        cv2.arrowedLine(picture, start, end, shade, width, cv2.LINE_AA, 0, 0.3)
+    return np.asarray(picture, np.uint8)
+
+
+def captioned(
+    picture: UInt8[np.ndarray, "s s 3"], text: str, colour: tuple[int, int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Made small, with a line of text over it."""
+    bar = np.full((CAPTION, SIDE, 3), 24, np.uint8)
+    cv2.putText(bar, text, (3, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.33, colour, 1, cv2.LINE_AA)
+    small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.vstack([bar, small])
