@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawers and doors to be opened at a chosen point, in random table-top scenes.
 
-A drawer is any part on a slide, a door any on a hinge. Half of the scenes are built round mechanisms
-that are kept from training; half of the parts stand askew, as in `joint_scenes`.
+A drawer is any part on a slide, a door any on a hinge. Half of the scenes are built round
+mechanisms that are kept from training; half of the parts stand askew, as in `joint_scenes`.
 """
 
 from __future__ import annotations
@@ -152,9 +152,7 @@ def first_way(
     return way / np.linalg.norm(way)
 
 
-def rough(
-    direction: Float[np.ndarray, " 3"], rng: np.random.Generator
-) -> Float[np.ndarray, " 3"]:
+def rough(direction: Float[np.ndarray, " 3"], rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     """The direction, turned by ROUGH to a random side."""
     aside = np.cross(direction, rng.normal(size=3))
     return np.cos(ROUGH) * direction + np.sin(ROUGH) * aside / np.linalg.norm(aside)

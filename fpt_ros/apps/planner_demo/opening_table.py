@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fpt_ros.apps.planner_demo.opening import OBSERVED, WAYS
+from fpt_ros.apps.planner_demo.opening import OBSERVED, ONCE, STRAIGHT, TOLERANCE, WAYS
 from fpt_ros.eval.joint_tables import share
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fpt_ros.apps.planner_demo.opening import OpeningTrial
 
 HEADER = "| opened by | all | drawers | doors | square | askew | the finger gave way |"
-SIDE, CAPTION, ROWS = 200, 22, 6
+SIDE, CAPTION, ROWS = 220, 22, 6
+SHOWN = (OBSERVED, ONCE, STRAIGHT)
 ARROW = 0.05
 """Metres, of the direction that the task gives."""
 GOOD, BAD, PLAIN = (90, 220, 90), (255, 90, 80), (235, 235, 235)
@@ -48,21 +49,27 @@ def row(way: str, trials: list[OpeningTrial]) -> str:
 
 
 def summary(trials: list[OpeningTrial]) -> str:
-    """What the observations gave, and how success depends on them."""
+    """What the words mean, how often a look gave a joint, and how far off the ways ended."""
     endings = [trial.endings[OBSERVED] for trial in trials]
     looks, joints = sum(e.looks for e in endings), sum(e.joints for e in endings)
-    blind = [e.success for e in endings if not e.joints]
-    seen = [e.success for e in endings if e.joints]
+    errors = []
+    for way in WAYS:
+        off = [abs(e.travel / e.goal - 1) for e in (trial.endings[way] for trial in trials)]
+        errors.append(f"{way} {100 * np.median(off):.0f}%")
     return (
-        f"{joints} of {looks} looks after a push gave a joint. Opened where one was seen at all:"
-        f" {share(seen) if seen else '-'}, where none was: {share(blind) if blind else '-'}."
+        f"Opened: as far as wanted within {100 * TOLERANCE:.0f}%, and still held.\n"
+        f"{joints} of {looks} looks after a push of {OBSERVED!r} gave a joint.\n"
+        f"How far off the goal, in the median: {'; '.join(errors)}."
     )
 
 
 def sheet(trials: list[OpeningTrial]) -> UInt8[np.ndarray, "h w 3"]:
     """Some trials, evenly chosen, a row each: the task, and how each way ended."""
     chosen = np.linspace(0, len(trials) - 1, min(ROWS, len(trials))).round().astype(int)
-    return np.vstack([strip(trials[i]) for i in chosen])
+    titles = ["handle, and roughly its way", *SHOWN]
+    empty = np.full((0, SIDE, 3), 24, np.uint8)
+    header = np.hstack([captioned(empty, title, PLAIN) for title in titles])
+    return np.vstack([header, *(strip(trials[i]) for i in chosen)])
 
 
 def strip(trial: OpeningTrial) -> UInt8[np.ndarray, "h w 3"]:
@@ -70,9 +77,9 @@ def strip(trial: OpeningTrial) -> UInt8[np.ndarray, "h w 3"]:
     unit, name = (np.degrees(1), "deg") if task.hinge else (100.0, "cm")
     kind = "door" if task.hinge else "drawer"
     tiles = [captioned(with_arrow(trial), f"{kind}: open {unit * task.goal:.0f} {name}", PLAIN)]
-    for way in WAYS:
+    for way in SHOWN:
         ending = trial.endings[way]
-        text = f"{way}: {unit * ending.travel:.0f} {name}{'' if ending.held else ', gave way'}"
+        text = f"{unit * ending.travel:.0f} {name}{'' if ending.held else ', the finger gave way'}"
         tiles.append(captioned(ending.picture, text, GOOD if ending.success else BAD))
     return np.hstack(tiles)
 
@@ -93,5 +100,6 @@ def captioned(
     """Made small, with a line of text over it."""
     bar = np.full((CAPTION, SIDE, 3), 24, np.uint8)
     cv2.putText(bar, text, (3, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.33, colour, 1, cv2.LINE_AA)
-    small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.vstack([bar, small])
+    if not len(picture):
+        return bar
+    return np.vstack([bar, cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)])
