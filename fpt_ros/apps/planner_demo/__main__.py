@@ -69,8 +69,8 @@ def parse_arguments() -> argparse.Namespace:
         "--task",
         choices=("push", "open"),
         default="push",
-        help="push a point to its goal, or open drawers and doors; the options below --seed and"
-        " --scenes but --out are for push",
+        help="push a point to its goal, or open drawers and doors, for which --splits, --films and"
+        " --checkpoint do not count",
     )
     parser.add_argument("--scenes", type=int, default=60, help="as many of each split")
     parser.add_argument("--seed", type=int, default=0, help="other seeds are other scenes")
@@ -90,7 +90,8 @@ def open_parts(count: int, seed: int, out: Path) -> None:
     trials = [opening.attempt(task, seed) for task in tqdm(some, "opening", count, unit="scene")]
     results = [trial.as_json() for trial in trials]
     (out / "opening.json").write_text(json.dumps(results, indent=1) + "\n")
-    cv2.imwrite(str(out / "opening.jpg"), opening_table.sheet(trials)[..., ::-1])
+    picture = opening_table.sheet(trials)[..., ::-1]
+    cv2.imwrite(str(out / "opening.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
     print("\n" + opening_table.table(trials) + "\n\n" + opening_table.summary(trials))
     print(f"\nPictures and results are in {out.resolve()}.")
 

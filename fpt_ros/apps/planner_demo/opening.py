@@ -55,7 +55,11 @@ class Ending:
 
     @property
     def success(self) -> bool:
-        return self.held and abs(self.travel / self.goal - 1) <= TOLERANCE
+        return self.within(TOLERANCE)
+
+    def within(self, share: float) -> bool:
+        """Whether the part went as far as wanted but for this share, and is still held."""
+        return self.held and abs(self.travel / self.goal - 1) <= share
 
     def as_json(self) -> dict[str, Any]:
         """Without the picture."""
