@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fpt_ros.eval.shares import share
 from fpt_ros.eval.tables import markdown
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ NAMES = {
     "translation": "translation only",
     "perspective": "PnP",
 }
-Z = 1.96
 FOLLOWED = (0, 20, 60, 150, 1000)
 TITLES = ["asked", "way", "error", "kind right", "usable", "axis as wanted", "degrees", "cm",
           "agree, usable of those", "in the 90 % region"]  # fmt: skip
@@ -85,12 +85,3 @@ def quartiles(values: list[float], digits: int = 2) -> str:
         return "-"
     ends = np.quantile(finite, (0.5, 0.75), method="lower")
     return " / ".join(f"{value:.{digits}f}" for value in ends)
-
-
-def share(flags: object) -> str:
-    """How many of how many, with the 95 % interval (E. Wilson, 1927)."""
-    given = list(flags)  # type: ignore[call-overload]
-    n, p = len(given), float(np.mean(given))
-    middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    return f"{sum(given)}/{n} ({max(middle - half, 0):.2f}-{middle + half:.2f})"

@@ -11,7 +11,8 @@ pytest.importorskip("mujoco")
 from fpt_ros.eval import joints as joints_eval
 from fpt_ros.eval.__main__ import main
 from fpt_ros.eval.joint_answers import of_joints
-from fpt_ros.eval.joint_tables import share, tables
+from fpt_ros.eval.joint_tables import tables
+from fpt_ros.eval.shares import share
 from fpt_ros.geometry import depth_at
 from fpt_ros.simulation.joint_scenes import joint_scenes, noisy_depth
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fpt_ros.apps.planner_demo.opening import OBSERVED, ONCE, STRAIGHT, TOLERANCE, WAYS
-from fpt_ros.eval.joint_tables import share
+from fpt_ros.eval.shares import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
