@@ -64,7 +64,7 @@ class Joint:
     points: int
     """That it rests on."""
     residual: float
-    """Root mean square of what is left, pixels."""
+    """Root mean square of what is left, pixels; NaN: no point was followed."""
     from_structure: bool
     """Whether the axis was taken from edges and normals found in depth."""
     flags: JointFlag

@@ -119,6 +119,15 @@ class Free:
 Motion = Slide | Hinge | Free
 
 
+def inverse(motion: Motion, parameters: Float[np.ndarray, "h k"]) -> Float[np.ndarray, "h k"]:
+    """Parameters of the motions back."""
+    back = parameters.copy()
+    back[:, :3] *= -1
+    if isinstance(motion, Free):
+        back[:, 3:] = -(rotations(back[:, :3]) @ parameters[:, 3:, None])[..., 0]
+    return back
+
+
 def skew(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3 3"]:
     """Matrices of the cross product with vectors."""
     matrices = np.zeros((*vectors.shape, 3))

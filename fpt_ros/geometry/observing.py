@@ -10,8 +10,13 @@ import cv2
 import numpy as np
 
 from fpt_ros.data.lucas_kanade import follow_surely
-from fpt_ros.geometry.joint import Joint, JointKind, NoJoint
-from fpt_ros.geometry.seeing import observe_joints
+from fpt_ros.geometry.aligning import Alignment
+from fpt_ros.geometry.choosing import as_joints, flags_of, ranked
+from fpt_ros.geometry.depth import depth_at
+from fpt_ros.geometry.evidence import make_evidence
+from fpt_ros.geometry.hypotheses import kinds_wanted
+from fpt_ros.geometry.joint import Joint, JointFlag, JointKind, NoJoint
+from fpt_ros.geometry.seeing import SMALL, observe_joints
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
@@ -82,11 +87,55 @@ def observe(
     points, shifts = some[good], shifts[good]
     moved = np.linalg.norm(shifts, axis=1) > STIRRED
     before, after = points[moved], points[moved] + shifts[moved]
+    joints, reason = [], ""
     try:
         joints = observe_joints(camera, before, after, depth_before, depth_after, kind=kind, up=up)
     except NoJoint as no:
-        return Observation(points, shifts, moved, [], str(no))
-    return Observation(points, shifts, moved, joints, "")
+        reason = str(no)
+    if depth_after is not None:
+        images = image_before, image_after
+        better = align(camera, images, (depth_before, depth_after), joints, before, after, kind)
+        joints = better or joints
+    return Observation(points, shifts, moved, joints, "" if joints else reason)
+
+
+def align(
+    camera: Camera,
+    images: tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]],
+    depths: tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]],
+    joints: list[Joint],
+    before: Float[np.ndarray, "n 2"],
+    after: Float[np.ndarray, "n 2"],
+    kind: JointKind,
+) -> list[Joint]:
+    """Joints that explain all pixels that changed, best first; empty where none does.
+
+    Args:
+        joints: found otherwise; starts.
+        before, after: pixels of points that were followed; what is left is measured on them.
+    """
+    alignment = Alignment(camera, images, depths)
+    found = alignment.hypotheses(kinds_wanted(kind), joints)
+    if not found:
+        return []
+    points = alignment.points + alignment.centre
+    best = ranked(found, alignment.points)
+    shifts = best[0].shifts(alignment.points)
+    flags = flags_of(best, alignment.points, alignment.centre)
+    flow = np.linalg.norm(camera.project(points + shifts) - camera.project(points), axis=1)
+    if np.nanmedian(flow) < SMALL:
+        flags |= JointFlag.SMALL_MOTION
+    start = camera.unproject(before, depth_at(depths[0], before))
+    known = np.isfinite(start).all(1)
+    start, ends = start[known], camera.straightened(after[known])
+    evidence = make_evidence(camera, start, ends, np.full(len(start), np.nan), 1.0, robust=True)
+    evidence = dataclasses.replace(
+        evidence, start=start - alignment.centre, centre=alignment.centre
+    )
+    return [
+        dataclasses.replace(joint, points=alignment.count)
+        for joint in as_joints(best, evidence, flags)
+    ]
 
 
 def follow(

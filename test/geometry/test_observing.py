@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fpt_ros.geometry import Camera, JointKind, depth_at, observe
-from fpt_ros.geometry.motions import rotations
+from fpt_ros.geometry import Camera, JointKind, NoJoint, depth_at, observe, observe_joints
+from fpt_ros.geometry.motions import Free, Hinge, Slide, inverse, rotations
 from fpt_ros.geometry.observing import follow
 
 CAMERA = Camera(400, 400, 159.5, 119.5, 320, 240)
@@ -80,3 +80,48 @@ def test_pictures_and_depth_are_of_one_size():
     with pytest.raises(ValueError, match="must be as the camera's 320 x 240"):
         observe(CAMERA, image, image, depth[:100])
     assert np.isfinite(depth_at(depth, np.array([[0, 0]]))).all()
+
+
+def plain_picture(corners):
+    """A plate and a wall of one colour each: there is nothing to follow but outlines."""
+    _, depth = picture(corners)
+    image = np.where(depth[..., None] != WALL, (60, 120, 200), (190, 180, 170)).astype(np.uint8)
+    rng = np.random.default_rng(3)
+    return image, (depth + rng.normal(0, 0.002, depth.shape)).astype(np.float32)
+
+
+def seen_plain(moved):
+    before, after = plain_picture(PLATE), plain_picture(moved)
+    found = observe(CAMERA, before[0], after[0], before[1], after[1])
+    points = np.column_stack([found.points[found.moved], found.shifts[found.moved]])
+    with pytest.raises(NoJoint):
+        observe_joints(CAMERA, points[:, :2], points[:, :2] + points[:, 2:], before[1], after[1])
+    return found.joints[0]
+
+
+def test_a_slide_of_a_plain_plate_is_seen():
+    shift = np.array([0.03, 0.0, -0.02])
+    best = seen_plain(PLATE + shift)
+    assert best.kind == JointKind.PRISMATIC
+    np.testing.assert_allclose(best.axis * best.travel, shift, atol=0.004)
+    assert best.points >= 40
+
+
+def test_a_hinge_of_a_plain_plate_is_seen():
+    [turn] = rotations(np.array([[0, 0.2, 0]]))
+    best = seen_plain((PLATE - PLATE[0]) @ turn.T + PLATE[0])
+    assert best.kind == JointKind.REVOLUTE
+    assert best.axis[1] > np.cos(np.radians(5))
+    assert np.linalg.norm((best.origin - PLATE[0])[[0, 2]]) < 0.02
+    assert best.travel == pytest.approx(0.2, rel=0.1)
+
+
+@pytest.mark.parametrize("motion", [Slide(), Hinge(), Free()])
+def test_inverse_motions_lead_back(motion):
+    rng = np.random.default_rng(0)
+    parameters, points = rng.normal(0, 0.5, (3, motion.count)), rng.normal(0, 1, (5, 3))
+    there = motion.moved(parameters, points)
+    back = inverse(motion, parameters)
+    for number in range(3):
+        again = motion.moved(back[number : number + 1], there[number])[0]
+        np.testing.assert_allclose(again, points, atol=1e-9)
