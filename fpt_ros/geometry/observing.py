@@ -43,7 +43,7 @@ class Observation:
     shifts: Float[np.ndarray, "n 2"]
     """Pixels."""
     moved: Bool[np.ndarray, " n"]
-    """Which of them moved: those that the joint was fitted to."""
+    """Which of them moved."""
     joints: list[Joint]
     """Best first; empty where there is none."""
     reason: str
@@ -63,7 +63,9 @@ def observe(
 ) -> Observation:
     """Follow points with the built-in tracker, find those that moved, and fit their joint.
 
-    The camera stands still. Images are RGB; depth is in metres, NaN for holes, registered.
+    With depth afterwards, the joint is fitted to all that changed (`align`), from there and from
+    other starts. The camera stands still, and one part moves. Images are RGB; depth is in metres,
+    NaN for holes, registered.
 
     Args:
         pokes: what was done [px]; more points are followed about them.
@@ -72,19 +74,7 @@ def observe(
         ValueError: images or depth of other sizes than the camera's.
     """
     _check_sizes(camera, image_before, image_after, depth_before, depth_after)
-    some = _corners(image_before, None)
-    if pokes is not None:
-        some = np.concatenate([some, _corners(image_before, np.asarray(pokes)[:, :2])])
-    shifts, good = follow(image_before, image_after, some)
-    moved = good & (np.linalg.norm(shifts, axis=1) > STIRRED)
-    if moved.any():
-        more = _corners(image_before, some[moved])
-        found, seen = follow(image_before, image_after, more)
-        some, shifts = np.concatenate([some, more]), np.concatenate([shifts, found])
-        good = np.concatenate([good, seen])
-    some, chosen = np.unique(some, axis=0, return_index=True)
-    shifts, good = shifts[chosen], good[chosen]
-    points, shifts = some[good], shifts[good]
+    points, shifts = _follow_all(image_before, image_after, pokes)
     moved = np.linalg.norm(shifts, axis=1) > STIRRED
     before, after = points[moved], points[moved] + shifts[moved]
     joints, reason = [], ""
@@ -152,6 +142,27 @@ def follow(
     ends = found.astype(float)
     inside = ((ends > -0.5) & (ends < (width - 0.5, height - 0.5))).all(1)
     return ends - points, sure & inside
+
+
+def _follow_all(
+    image_before: UInt8[np.ndarray, "h w 3"],
+    image_after: UInt8[np.ndarray, "h w 3"],
+    pokes: Float[np.ndarray, "p 4"] | None,
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
+    """Points and their shifts [px], most of them about pokes and about what moved."""
+    some = _corners(image_before, None)
+    if pokes is not None:
+        some = np.concatenate([some, _corners(image_before, np.asarray(pokes)[:, :2])])
+    shifts, good = follow(image_before, image_after, some)
+    moved = good & (np.linalg.norm(shifts, axis=1) > STIRRED)
+    if moved.any():
+        more = _corners(image_before, some[moved])
+        found, seen = follow(image_before, image_after, more)
+        some, shifts = np.concatenate([some, more]), np.concatenate([shifts, found])
+        good = np.concatenate([good, seen])
+    some, chosen = np.unique(some, axis=0, return_index=True)
+    shifts, good = shifts[chosen], good[chosen]
+    return some[good], shifts[good]
 
 
 def _corners(
