@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ def with_server(tiny: Path, test: Callable[[TestServer], Awaitable[None]]) -> No
         async with TestServer(app) as server:
             await test(server)
 
-    asyncio.run(run())
+    # In a thread of its own: the browser's tests keep an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
 
 
 def with_tabs(tiny: Path, count: int, test: Callable[..., Awaitable[None]]) -> None:
