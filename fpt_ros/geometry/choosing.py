@@ -107,7 +107,9 @@ def as_joint(
 
 
 def _root_mean_square(errors: Float[np.ndarray, " n"], evidence: Evidence) -> float:
-    """Of the better part of robust points: the rest may be of something else. NaN: no points."""
+    """Of the better part of robust points: the rest may be of something else. NaN: no points that
+    the camera still sees."""
+    errors = errors[np.isfinite(errors)]
     if not len(errors):
         return float("nan")
     most = np.quantile(errors, 0.9) if evidence.robust.all() else np.inf

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joints from pokes and from what was seen, on a plate of known joint before a camera."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from fpt_ros.geometry import (
     fit_joints,
     observe_joints,
 )
+from fpt_ros.geometry.choosing import _root_mean_square
 from fpt_ros.geometry.motions import Free, Hinge, Slide, hinge_of, rotation_vector, rotations
 
 CAMERA = Camera(600, 600, 319.5, 239.5, 640, 480)
@@ -174,3 +177,9 @@ def test_a_joint_can_be_followed():
     np.testing.assert_allclose(joint.move(points, joint.travel), joint.move(points), atol=1e-6)
     assert np.linalg.norm(joint.move(points, 0)) < 1e-12
     assert np.abs(joint.move(end, -joint.travel) + joint.move(points)).max() < 0.01
+
+
+def test_what_is_left_counts_only_points_that_the_camera_sees():
+    seen = SimpleNamespace(robust=np.ones(3, bool))
+    assert _root_mean_square(np.array([3.0, np.nan, np.nan]), seen) == 3.0
+    assert np.isnan(_root_mean_square(np.array([np.nan]), seen))
