@@ -181,5 +181,5 @@ def test_a_joint_can_be_followed():
 
 def test_what_is_left_counts_only_points_that_the_camera_sees():
     seen = SimpleNamespace(robust=np.ones(3, bool))
-    assert _root_mean_square(np.array([3.0, np.nan, np.nan]), seen) == 3.0
+    assert _root_mean_square(np.array([9.0, np.nan, np.nan]), seen) == 3.0
     assert np.isnan(_root_mean_square(np.array([np.nan]), seen))
