@@ -29,7 +29,7 @@ from fpt_ros.web.messages import pack, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 PERIOD = 1 / 60  # seconds between two moves of the pointer
-FIELD = grid_points(640, 480, 32, 24)
+FIELD = grid_points(640, 480, 20, 15)
 """As the page asks while something is dragged (COARSE in static/asking.js)."""
 
 

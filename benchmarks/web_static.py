@@ -23,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from fpt_ros.inference.view import grid_points
 
-FIELD = grid_points(640, 480, 32, 24)
+FIELD = grid_points(640, 480, 20, 15)
 """As the page asks while something is dragged (COARSE in static/asking.js)."""
 CONNECT = """async () => {
   const begin = performance.now();

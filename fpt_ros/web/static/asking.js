@@ -4,7 +4,7 @@
 import { makeGrid } from "./grid.js";
 import { activePokes, change, onChange, queryPoint, state } from "./state.js";
 
-const COARSE = 768; // points while something is dragged: the answer follows
+const COARSE = 300; // points while something is dragged: the answer follows
 const FINE = 1728; // points at rest
 const FUTURES = 4;
 const FUTURE_POINTS = 108; // sampled one after the other
