@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-FLOW: dict[str, Any] = {"winSize": (21, 21), "maxLevel": 3, "minEigThreshold": 1e-4}
+FLOW: dict[str, Any] = {"winSize": (21, 21), "maxLevel": 3, "minEigThreshold": 1e-6}
 SURE_FLOW: dict[str, Any] = FLOW | {"winSize": (15, 15), "minEigThreshold": 1e-4}
 """Windows over a straight edge do not say where along it they went."""
 ROUND_TRIP = 0.7

@@ -87,7 +87,7 @@ class Loop:
         Raises:
             NotFiniteError: the batch has been written to nan_batch.pt.
             TooManyBadSamplesError: more than allowed.
-        LoadingError: batches do not come.
+            LoadingError: batches do not come.
         """
         settings = asdict(self.trainer.recipe)
         first = self.processes.first
