@@ -62,6 +62,8 @@ class PokeNode(Node):
         self._asked = -PATIENCE
         """When pokes were sent whose answer has not come yet."""
         self._changed = False
+        self._points_sent = False
+        """Whether query points went out that no prediction has been of yet."""
         self._seen = Header()
         """Of the image behind the newest prediction: what the person has seen."""
         self._text = "right click: menu"
@@ -182,8 +184,19 @@ class PokeNode(Node):
     def _on_motion(self, motion: MotionDistributions) -> None:
         self._seen = motion.header
         self._asked = -PATIENCE
+        # Two topics have no common order: pokes may have come before the points sent ahead of them.
+        if self._points_sent and not self._is_of_points(motion):
+            self._changed = True
+        self._points_sent = False  # asked again once: the node may have refused the points
         if self._changed:
             self._send()
+
+    def _is_of_points(self, motion: MotionDistributions) -> bool:
+        """Whether the points of a prediction are those that are set, or the grid if none is."""
+        points = np.asarray(self._session.query_points, np.float32).reshape(-1, 2)
+        if not len(points):
+            return motion.grid_width > 0
+        return np.array_equal(np.stack([motion.x, motion.y], 1), points)
 
     def _look(self) -> None:
         self._feed.want(self._view.wanted)
@@ -214,6 +227,7 @@ class PokeNode(Node):
         return PokeArray(pokes=pokes_to_message(rows))
 
     def _send_points(self) -> None:
+        self._points_sent = True
         points = np.asarray(self._session.query_points, np.float32).reshape(-1, 2)
         self._points.publish(QueryPoints(x=floats(points[:, 0]), y=floats(points[:, 1])))
 
