@@ -67,7 +67,7 @@ def predict_together(
         groups.setdefault(key, []).append(i)
     fields: list[Tensor] = []
     recording = torch.is_grad_enabled() and any(t.requires_grad for t in on_device)
-    with torch.set_grad_enabled(recording):
+    with torch.inference_mode(not recording):
         for members in groups.values():
             each_pokes, each_points = ([on_device[2 * i + j] for i in members] for j in (0, 1))
             rows, at, one = _padded(each_pokes), _padded(each_points), requests[members[0]]

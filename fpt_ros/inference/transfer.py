@@ -33,9 +33,13 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of one device on the CPU, with their gradients; the host waits once."""
+    """Tensors of one device on the CPU, with their gradients; the host waits once.
+
+    What was computed in inference mode is copied, or a caller could not use it beside tensors that
+    require gradients.
+    """
     if any(tensor.requires_grad or tensor.device.type != "cuda" for tensor in tensors):
-        return [tensor.to("cpu") for tensor in tensors]
+        return [t.clone() if t.is_inference() else t.to("cpu") for t in tensors]
     copies = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in tensors]
     for copy, tensor in zip(copies, tensors, strict=True):
         copy.copy_(tensor, non_blocking=True)

@@ -187,3 +187,30 @@ def test_a_predictor_answers_the_same_with_and_without_them(model, device):
     np.testing.assert_allclose(evaluated[1].probability, evaluated[0].probability, atol=1e-5)
     np.testing.assert_allclose(sampled[1], sampled[0], atol=1e-3)
     model.to("cpu")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_requests_of_any_kind_may_follow_each_other_on_several_images(model, device):
+    predictor = Predictor(model.to(device))
+    plain, graphs = predictor._asked, CudaGraphs(predictor.model)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 50, 70, 3), np.uint8)
+    contexts = predictor.embed_batch(list(pictures))
+    pokes, points = np.array([[30, 20, 4, 1.0]]), np.array([[35, 25], [60, 40.0]])
+    for kind in ("sample", "segment", "predict", "sample", "evaluate", "predict"):
+        for context in contexts:
+            answers = []
+            for asked in (plain, graphs):
+                predictor._asked = asked
+                match kind:
+                    case "sample":
+                        answer = predictor.sample(context, pokes, points, samples=3, seed=0)
+                    case "segment":
+                        answer = predictor.segment(context, pokes).divergence
+                    case "evaluate":
+                        goals = np.ones((2, 2))
+                        answer = predictor.evaluate(context, [pokes], points, goals, 5.0).probability
+                    case _:
+                        answer = predictor.predict(context, pokes, points).locs.numpy()
+                answers.append(answer)
+            np.testing.assert_allclose(*answers, atol=1e-3)
+    model.to("cpu")

@@ -254,10 +254,13 @@ def test_gradients_are_recorded_only_where_they_are_wanted(predictor, context):
     with torch.no_grad():
         assert not predictor.predict(context, pokes, POINTS).locs.requires_grad
     assert not predictor.predict(context, pokes.detach(), POINTS).locs.requires_grad
-    evaluation = predictor.evaluate(context, [pokes], POINTS, np.zeros_like(POINTS), 5.0)
+    evaluation = predictor.evaluate(
+        context, [pokes], POINTS, np.zeros_like(POINTS), 5.0, return_motions=True
+    )
     assert isinstance(evaluation.probability, np.ndarray)
     # What was computed without them may be used beside what has them.
-    (together.locs * predictor.predict(context, POKES, POINTS).locs).sum().backward()
+    for without in (predictor.predict(context, POKES, POINTS), evaluation.motions[0]):
+        (together.locs * without.locs).sum().backward(retain_graph=True)
     assert pokes.grad is not None and pokes.grad.isfinite().all()
     assert all(parameter.grad is None for parameter in predictor.model.parameters())
 
