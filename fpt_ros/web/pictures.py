@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, Any]
 """What an answer has: fields and arrays, as `static/messages.json` names them."""
-AT_ONCE = 384
+AT_ONCE = 160
 """Points of a field that one step asks about: what follows the pointer waits for no more."""
 UNPOKED_KEPT = 4
 """Fields without pokes that are kept for a picture."""
