@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+EXPORT = pytest.StashKey[tuple[subprocess.Popen, Path]]()
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +36,23 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(request: pytest.FixtureRequest) -> Path:
     """The embedded model as ONNX files: what `fpt-export` writes, in a minute or two."""
-    from fpt_ros.export.__main__ import main
-
-    folder = tmp_path_factory.mktemp("exported")
-    main(["--onnx", str(folder)])
+    export, folder = request.config.stash[EXPORT]
+    said, _ = export.communicate(timeout=600)
+    assert export.returncode == 0, said
     return folder
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the export that tests will ask for, with the time that the tests before them leave."""
+    if session.config.option.collectonly:
+        return
+    if any("exported" in getattr(item, "fixturenames", ()) for item in session.items):
+        folder = Path(tempfile.mkdtemp(prefix="exported-"))
+        session.config.add_cleanup(functools.partial(shutil.rmtree, folder))
+        command = ["nice", "-n", "19", sys.executable, "-m", "fpt_ros.export", "--onnx", folder]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        export = subprocess.Popen(command, **pipes)
+        session.config.add_cleanup(export.kill)
+        session.config.stash[EXPORT] = export, folder
