@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class RawImage(Protocol):
-    """The fields of a sensor_msgs/Image that count here. data: as `_memory` takes it."""
+    """The fields of a sensor_msgs/Image that count here. data: as `memory` takes it."""
 
     height: int
     width: int
@@ -119,7 +119,7 @@ def check_compressed(message: CompressedImage, reading: Reading = DEFAULT) -> Fi
     format_of(message.format, reading.sample_range)
     what = f"data ({len(message.data)} bytes, format '{message.format}')"
     try:
-        header = read_header(bytes(_memory(message.data)))
+        header = read_header(bytes(memory(message.data)))
     except ImageError as error:
         raise ImageError(f"{what} {error}") from None
     _check_size(f"{what}: its {header.kind}", header.width, header.height, reading)
@@ -153,7 +153,7 @@ def compressed_to_rgb(
     encoding, swapped = format_of(message.format, reading.sample_range)
     what = f"data ({len(message.data)} bytes, format '{message.format}')"
     try:
-        image = _decoded(bytes(_memory(message.data)), header)
+        image = _decoded(bytes(memory(message.data)), header)
     except ImageError as error:
         raise ImageError(f"{what} {error}") from None
     if image.dtype == np.uint16:
@@ -168,17 +168,17 @@ def compressed_to_rgb(
     return np.asarray(cv2.cvtColor(image, how), np.uint8)
 
 
-def _memory(data: Any) -> memoryview:
+def memory(data: Any) -> memoryview:
     """The bytes of a message's uint8[]: a buffer, such as an array.array, or what gives one.
 
     Since Lyrical, rclpy can also hold them as a `rosidl_buffer.Buffer`, perhaps on a GPU, which is
-    no buffer to Python but has `to_array()`.
+    no buffer to Python but has `to_bytes()` (ros2/rosidl#943).
 
     Raises:
         ImageError: anything else.
     """
     try:
-        return memoryview(data.to_array() if hasattr(data, "to_array") else data)
+        return memoryview(data.to_bytes() if hasattr(data, "to_bytes") else data)
     except TypeError:
         raise ImageError(
             f"data is a {type(data).__name__}: must be bytes, an array or a rosidl_buffer.Buffer"
@@ -227,7 +227,7 @@ def _packed_samples(
 ) -> UInt8[np.ndarray, "h row"]:
     """The samples as 8 bits each, without padding."""
     row_bytes = message.width * layout.channels * layout.sample_bytes
-    buffer = np.frombuffer(_memory(message.data), np.uint8)
+    buffer = np.frombuffer(memory(message.data), np.uint8)
     rows = np.lib.stride_tricks.as_strided(buffer, (message.height, row_bytes), (message.step, 1))
     rows = np.ascontiguousarray(rows)
     if layout.sample_bytes == 1:

@@ -193,15 +193,15 @@ def test_a_limit_on_pixels():
 
 
 class Buffer:
-    """As rosidl_buffer.Buffer: has a length and gives an array, but is no buffer to Python."""
+    """As rosidl_buffer.Buffer: has a length and gives bytes, but is no buffer to Python."""
 
     def __init__(self, data):
-        self._data = array.array("B", data)
+        self._data = bytes(data)
 
     def __len__(self):
         return len(self._data)
 
-    def to_array(self):
+    def to_bytes(self):
         return self._data
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.images import ImageError
+from fpt_ros.images import ImageError, memory
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
@@ -38,7 +38,7 @@ def depth_array(message: Image) -> Shaped[np.ndarray, "h w"]:
     """The samples of a checked message, in this machine's byte order."""
     samples = SAMPLES[message.encoding]
     height, used = message.height, message.width * samples.itemsize
-    data = np.frombuffer(message.data, np.uint8)
+    data = np.frombuffer(memory(message.data), np.uint8)
     short = message.step * height - len(data)  # the last row may lack its padding
     rows = np.pad(data, (0, max(short, 0)))[: message.step * height].reshape(height, message.step)
     swapped = samples.newbyteorder(">" if message.is_bigendian else "<")

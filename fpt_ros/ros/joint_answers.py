@@ -13,6 +13,7 @@ import numpy as np
 from fpt_ros.engine.errors import ErrorCode, invalid
 from fpt_ros.engine.questions import MAX_POKES, read_points, read_pokes
 from fpt_ros.geometry import JointKind
+from fpt_ros.images import memory
 from fpt_ros.ros.conversions import floats, stamp_of
 from fpt_ros.ros.joints import joint_to_message
 from fpt_ros.srv import ObserveMotion, PredictMotion3D
@@ -153,7 +154,7 @@ def read_mask(image: Image) -> Bool[np.ndarray, "h w"] | None:
             f"mask: data has {len(image.data)} bytes and step is {image.step}: must be "
             f"{image.height} rows of step bytes, each at least {image.width}"
         )
-    rows = np.frombuffer(image.data, np.uint8).reshape(image.height, image.step)
+    rows = np.frombuffer(memory(image.data), np.uint8).reshape(image.height, image.step)
     mask = rows[:, : image.width] > 0
     if not mask.any():
         raise invalid("mask is 0 everywhere: must be other than 0 on the part")

@@ -207,8 +207,8 @@ def test_requests_of_any_kind_may_follow_each_other_on_several_images(model, dev
                     case "segment":
                         answer = predictor.segment(context, pokes).divergence
                     case "evaluate":
-                        goals = np.ones((2, 2))
-                        answer = predictor.evaluate(context, [pokes], points, goals, 5.0).probability
+                        found = predictor.evaluate(context, [pokes], points, np.ones((2, 2)), 5.0)
+                        answer = found.probability
                     case _:
                         answer = predictor.predict(context, pokes, points).locs.numpy()
                 answers.append(answer)
