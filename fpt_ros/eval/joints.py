@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -21,22 +21,19 @@ import fpt_ros.simulation  # noqa: F401  chooses how MuJoCo draws, before it is 
 from fpt_ros.command_line import CommandParser
 from fpt_ros.eval.joint_answers import Answer, naive, of_joints, perspective, translation
 from fpt_ros.eval.joint_tables import tables
-from fpt_ros.geometry import Camera, NoJoint, fit_joints, observe, observe_joints
+from fpt_ros.eval.known_joints import SIZE, KnownJoint
+from fpt_ros.geometry import NoJoint, fit_joints, observe, observe_joints
 from fpt_ros.simulation.joint_scenes import JointScene, joint_scenes, noisy_depth
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-SIZE = 480
-"""Side of the pictures, pixels."""
 WAYS = (0.01, 0.02, 0.04)
 """Metres that the part's visible points go, on average."""
 NOISES = (0.5, 1.0, 2.0, 4.0)
 POKES = ((1, 0.0), (2, 0.0), (4, 0.0), (4, 3.0))
 """How many, and how far off, pixels."""
 POINTS = 60
-JUDGED = 300
-"""Points of the part that answers are judged on."""
 GROUPS = 4
 """Known and unseen mechanisms, square and askew: a quarter of the scenes each."""
 
@@ -66,8 +63,8 @@ def run(count: int, seed: int) -> list[Answer]:
     answers: list[Answer] = []
     for number, scene in enumerate(tqdm(scenes(count, seed), "judging", count, unit="scene")):
         rng = np.random.default_rng([seed, number])
-        trial = Trial(scene, number, rng)
-        answers += [*trial.exact_flow(), *trial.pokes(), *trial.observed()]
+        known = KnownJoint(scene, number, rng)
+        answers += [*exact_flow(known), *pokes(known), *observed(known)]
     return answers
 
 
@@ -78,103 +75,75 @@ def scenes(count: int, seed: int) -> Iterator[JointScene]:
         yield from islice(some, len(range(group, count, GROUPS)))
 
 
-class Trial:
-    """One scene, and what is asked about it."""
+def exact_flow(known: KnownJoint) -> Iterator[Answer]:
+    """Points of the part, their exact motion with noise, and exact depth before it."""
+    way = WAYS[-1]
+    before = known.some(POINTS)
+    after = before + known.flow(before, way)
+    for noise in NOISES:
+        seen = after + known.rng.normal(0, noise, after.shape)
+        yield from _all_ways(known, f"flow {noise:g} px", way, before, seen, known.depth, None)
 
-    def __init__(self, scene: JointScene, number: int, rng: np.random.Generator) -> None:
-        self.scene, self.rng = scene, rng
-        focal, middle = scene.camera.focal, SIZE / 2 - 0.5
-        self.camera = Camera(focal, focal, middle, middle, SIZE, SIZE)
-        self.depth = scene.before.depth
-        rows, columns = np.nonzero(scene.mask)
-        self.part = np.column_stack([columns, rows]).astype(float)
-        chosen = np.linspace(0, len(self.part) - 1, min(JUDGED, len(self.part))).astype(int)
-        self.points = scene.surface(self.part[chosen])
-        self.about: dict[str, Any] = {
-            "scene": number,
-            "name": scene.name,
-            "hinge": bool(scene.hinge),
-            "tilted": scene.tilted,
-        }
 
-    def exact_flow(self) -> Iterator[Answer]:
-        """Points of the part, their exact motion with noise, and exact depth before it."""
-        way = WAYS[-1]
-        before = self.some(POINTS)
-        after = before + self.flow(before, way)
-        for noise in NOISES:
-            seen = after + self.rng.normal(0, noise, after.shape)
-            yield from self.all_ways(f"flow {noise:g} px", way, before, seen, self.depth, None)
-
-    def pokes(self) -> Iterator[Answer]:
-        """Pokes of the part, the part's true mask, and exact depth."""
-        way, scene = WAYS[-1], self.scene
-        for count, noise in POKES:
-            places = self.some(count)
-            shifts = self.flow(places, way) + self.rng.normal(0, max(noise, 1e-9), (count, 2))
-            pokes = np.hstack([places, shifts])
-            name = f"{count} poke{'s' * (count > 1)}" + f" {noise:g} px off" * (noise > 0)
-            try:
-                found = fit_joints(self.camera, self.depth, pokes, scene.mask, poke_spread=noise)
-            except NoJoint as refused:
-                found = list(refused.joints)
-            yield of_joints(self.about | {"asked": name, "way": "joint"}, self, way, found)
-
-    def observed(self) -> Iterator[Answer]:
-        """Pictures before and after, followed by the built-in tracker; exact and noisy depth."""
-        for way in WAYS:
-            shot, _ = self.scene.after[way]
-            for noisy in (False, True):
-                before, after = self.depth, shot.depth
-                if noisy:
-                    before, after = (noisy_depth(one, self.rng) for one in (before, after))
-                name = f"seen {100 * way:g} cm, {'noisy' if noisy else 'exact'} depth"
-                poke = np.append(self.some(1)[0], [0.0, 0.0])[None]
-                images = self.scene.before.image, shot.image
-                seen = observe(self.camera, *images, before, after, poke)
-                at = seen.points[seen.moved], (seen.points + seen.shifts)[seen.moved]
-                about = self.about | {"asked": name, "way": "joint", "followed": len(at[0])}
-                yield of_joints(about, self, way, seen.joints)
-                yield from self.simple_ways(name, way, *at, before)
-
-    def all_ways(
-        self,
-        name: str,
-        way: float,
-        before: Float[np.ndarray, "n 2"],
-        after: Float[np.ndarray, "n 2"],
-        depth: Float[np.ndarray, "h w"],
-        later: Float[np.ndarray, "h w"] | None,
-    ) -> Iterator[Answer]:
+def pokes(known: KnownJoint) -> Iterator[Answer]:
+    """Pokes of the part, the part's true mask, and exact depth."""
+    way, scene = WAYS[-1], known.scene
+    for count, noise in POKES:
+        places = known.some(count)
+        shifts = known.flow(places, way) + known.rng.normal(0, max(noise, 1e-9), (count, 2))
+        pokes = np.hstack([places, shifts])
+        name = f"{count} poke{'s' * (count > 1)}" + f" {noise:g} px off" * (noise > 0)
         try:
-            found = observe_joints(self.camera, before, after, depth, later)
-        except NoJoint:
-            found = []
-        yield of_joints(self.about | {"asked": name, "way": "joint"}, self, way, found)
-        yield from self.simple_ways(name, way, before, after, depth)
+            found = fit_joints(known.camera, known.depth, pokes, scene.mask, poke_spread=noise)
+        except NoJoint as refused:
+            found = list(refused.joints)
+        yield of_joints(known.about | {"asked": name, "way": "joint"}, known, way, found)
 
-    def simple_ways(
-        self,
-        name: str,
-        way: float,
-        before: Float[np.ndarray, "n 2"],
-        after: Float[np.ndarray, "n 2"],
-        depth: Float[np.ndarray, "h w"],
-    ) -> Iterator[Answer]:
-        """What one would try first, on the same points."""
-        for other in (naive, translation, perspective):
-            about = self.about | {"asked": name, "way": other.__name__}
-            yield other(about, self, way, before, after, depth)
 
-    def some(self, count: int) -> Float[np.ndarray, "n 2"]:
-        """Random pixels of the part."""
-        return self.part[self.rng.integers(len(self.part), size=count)]
+def observed(known: KnownJoint) -> Iterator[Answer]:
+    """Pictures before and after, followed by the built-in tracker; exact and noisy depth."""
+    for way in WAYS:
+        shot, _ = known.scene.after[way]
+        for noisy in (False, True):
+            before, after = known.depth, shot.depth
+            if noisy:
+                before, after = (noisy_depth(one, known.rng) for one in (before, after))
+            name = f"seen {100 * way:g} cm, {'noisy' if noisy else 'exact'} depth"
+            poke = np.append(known.some(1)[0], [0.0, 0.0])[None]
+            images = known.scene.before.image, shot.image
+            seen = observe(known.camera, *images, before, after, poke)
+            at = seen.points[seen.moved], (seen.points + seen.shifts)[seen.moved]
+            about = known.about | {"asked": name, "way": "joint", "followed": len(at[0])}
+            yield of_joints(about, known, way, seen.joints)
+            yield from _simple_ways(known, name, way, *at, before)
 
-    def flow(self, pixels: Float[np.ndarray, "n 2"], way: float) -> Float[np.ndarray, "n 2"]:
-        """Exact, pixels."""
-        points = self.scene.surface(pixels)
-        return self.camera.project(points + self.truth(points, way)) - pixels
 
-    def truth(self, points: Float[np.ndarray, "n 3"], way: float) -> Float[np.ndarray, "n 3"]:
-        """Exact displacements, metres."""
-        return self.scene.move(points, self.scene.after[way][1])
+def _all_ways(
+    known: KnownJoint,
+    name: str,
+    way: float,
+    before: Float[np.ndarray, "n 2"],
+    after: Float[np.ndarray, "n 2"],
+    depth: Float[np.ndarray, "h w"],
+    later: Float[np.ndarray, "h w"] | None,
+) -> Iterator[Answer]:
+    try:
+        found = observe_joints(known.camera, before, after, depth, later)
+    except NoJoint:
+        found = []
+    yield of_joints(known.about | {"asked": name, "way": "joint"}, known, way, found)
+    yield from _simple_ways(known, name, way, before, after, depth)
+
+
+def _simple_ways(
+    known: KnownJoint,
+    name: str,
+    way: float,
+    before: Float[np.ndarray, "n 2"],
+    after: Float[np.ndarray, "n 2"],
+    depth: Float[np.ndarray, "h w"],
+) -> Iterator[Answer]:
+    """What one would try first, on the same points."""
+    for other in (naive, translation, perspective):
+        about = known.about | {"asked": name, "way": other.__name__}
+        yield other(about, known, way, before, after, depth)

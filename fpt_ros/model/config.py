@@ -9,15 +9,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fpt_ros.model.dinov2 import DINOV2_SIZES, PATCH
-from fpt_ros.model.small.encoder import COARSEST_STRIDE
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-SMALL_ENCODER = "efficientnet_lite0"
+SMALL_ENCODER, SMALL_STRIDE = "efficientnet_lite0", 32
 ENCODERS = (*DINOV2_SIZES, SMALL_ENCODER)
 HEAD_WIDTH = 64
 
@@ -78,7 +74,7 @@ class ModelConfig:
             raise ValueError(f"encoder is {self.encoder!r}: must be one of {', '.join(ENCODERS)}")
         for name, limits in _LIMITS.items():
             self._check_integer(name, *limits)
-        step = COARSEST_STRIDE if self.encoder == SMALL_ENCODER else PATCH
+        step = SMALL_STRIDE if self.encoder == SMALL_ENCODER else PATCH
         if self.image_size % step:
             raise ValueError(
                 f"image_size is {self.image_size}: must be a multiple of {step} for {self.encoder}"

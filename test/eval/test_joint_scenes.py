@@ -12,38 +12,39 @@ from fpt_ros.eval import joints as joints_eval
 from fpt_ros.eval.__main__ import main
 from fpt_ros.eval.joint_answers import of_joints
 from fpt_ros.eval.joint_tables import tables
+from fpt_ros.eval.known_joints import SIZE, KnownJoint
 from fpt_ros.eval.shares import share
 from fpt_ros.geometry import depth_at
 from fpt_ros.simulation.joint_scenes import joint_scenes, noisy_depth
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["square", "askew"])
-def trial(request):
-    some = joint_scenes(3, joints_eval.SIZE, joints_eval.WAYS, unseen=True, tilted=request.param)
+def known(request):
+    some = joint_scenes(3, SIZE, joints_eval.WAYS, unseen=True, tilted=request.param)
     [scene] = itertools.islice(some, 1)
-    return joints_eval.Trial(scene, 0, np.random.default_rng(0))
+    return KnownJoint(scene, 0, np.random.default_rng(0))
 
 
-def test_the_picture_after_shows_the_part_where_the_joint_takes_it(trial):
+def test_the_picture_after_shows_the_part_where_the_joint_takes_it(known):
     way = joints_eval.WAYS[-1]
-    truth = trial.truth(trial.points, way)
+    truth = known.truth(known.points, way)
     assert np.linalg.norm(truth, axis=1).mean() == pytest.approx(way, rel=0.1)
-    ends = trial.points + truth
-    depth = depth_at(trial.scene.after[way][0].depth, trial.camera.project(ends), window=1)
+    ends = known.points + truth
+    depth = depth_at(known.scene.after[way][0].depth, known.camera.project(ends), window=1)
     assert np.nanmedian(np.abs(depth - ends[:, 2])) < 0.003
 
 
-def test_exact_flow_with_little_noise_gives_the_joint(trial):
-    answers = list(trial.exact_flow())
+def test_exact_flow_with_little_noise_gives_the_joint(known):
+    answers = list(joints_eval.exact_flow(known))
     first = answers[0]
     assert first.way == "joint" and first.kind_right and first.error < 0.1
     assert {answer.way for answer in answers} == {"joint", "naive", "translation", "perspective"}
     assert "Slides" in tables(answers) or "Hinges" in tables(answers)
 
 
-def test_no_answer_is_not_a_good_one(trial):
-    about = trial.about | {"asked": "", "way": "joint"}
-    answer = of_joints(about, trial, joints_eval.WAYS[0], [])
+def test_no_answer_is_not_a_good_one(known):
+    about = known.about | {"asked": "", "way": "joint"}
+    answer = of_joints(about, known, joints_eval.WAYS[0], [])
     assert not answer.usable and not answer.wanted
     assert answer.as_json()["error"] is None
 

@@ -34,7 +34,6 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 STEM_CHANNELS = 32
-COARSEST_STRIDE = 32
 # The last stage at each of the strides 4, 8, 16 and 32, and its channels.
 PYRAMID_STAGES = (1, 2, 4, 6)
 PYRAMID_CHANNELS = tuple(STAGES[stage][-1] for stage in PYRAMID_STAGES)
