@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fpt_ros.geometry.changes import View, changed, colours_at, smooth
-from fpt_ros.geometry.depth import depth_noise
+from fpt_ros.geometry.changes import changed, layers, smooth, view_of
+from fpt_ros.geometry.comparing import compare
 from fpt_ros.geometry.hypotheses import Hypothesis
 from fpt_ros.geometry.joint import JointKind
 from fpt_ros.geometry.motions import (
@@ -26,6 +26,7 @@ from fpt_ros.geometry.motions import (
     Slide,
     hinge_of,
     inverse,
+    inverse_slope,
     rotation_vector,
     rotations,
 )
@@ -42,14 +43,10 @@ PIXELS = 250
 FEWEST = 40
 ROUND = 7
 """Pixels, side of the square by which what changed is widened: edges have two sides."""
-SMOOTHED = 0.6
-"""Share of the noise of depth that is left when it is smooth, and common."""
 BLURS = (7.0, 3.0, 1.2)
-"""Pixels, from coarse to fine. The other constants of each level:"""
-OUTLIERS = (6.0, 4.0, 3.0)
-"""Standard deviations: what differs by much more costs no more."""
-STEPS = (2.0, 1.0, 0.5)
-"""Pixels, of numeric derivatives."""
+"""Pixels, from coarse to fine."""
+PRICES = (4.0, 2.0, 1.0)
+"""Of each level, as a multiple: far minima attract, too."""
 COUNTS = 12.0
 """As how many observations all pixels count: their errors are alike (as in seeing.py)."""
 WAYS = (5.0, 10.0, 20.0, 40.0)
@@ -82,57 +79,51 @@ class Alignment:
         """Pixels, at most PIXELS; of fewer than FEWEST nothing is found."""
         if self.count < FEWEST:
             return
-        points = [
-            camera.unproject(some.astype(float), depth[some[:, 1], some[:, 0]])
-            for some, depth in zip(picks, even, strict=True)
-        ]
-        self.centre = np.median(points[0], axis=0)
-        self.size = 2 * float(np.median(np.linalg.norm(points[0] - self.centre, axis=1)))
+        depth = even[0][picks[0][:, 1], picks[0][:, 0]]
+        points = camera.unproject(picks[0].astype(float), depth)
+        self.centre = np.median(points, axis=0)
+        self.points = points - self.centre
+        self.size = 2 * float(np.median(np.linalg.norm(self.points, axis=1)))
         self.unit = float(self.centre[2] / camera.fx)
         """Metres that are a pixel at the part."""
-        self.points = points[0] - self.centre
         self.levels = []
         for blur in BLURS:
-            soft = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur) for image in images]
-            self.levels.append([
-                View(points[i] - self.centre, *colours_at(soft[i], picks[i]), soft[1 - i],
-                      even[1 - i])
-                for i in (0, 1)
-            ])  # fmt: skip
-
-    def residuals(
-        self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, thin: bool = False
-    ) -> Float[np.ndarray, "h n 4"]:
-        """Of colours and depth, in standard deviations, squashed to at most OUTLIERS; both ways."""
-        found = []
-        ways = parameters, inverse(motion, parameters)
-        for view, way in zip(self.levels[level], ways, strict=True):
-            some = view.thin() if thin else view
-            found.append(self._compare(some, motion.moved(way, some.points), level))
-        return np.concatenate(found, axis=1)
+            both = [layers(*one, blur) for one in zip(images, even, strict=True)]
+            self.levels.append(
+                [view_of(camera, picks[i], self.centre, both[i], both[1 - i]) for i in (0, 1)]
+            )
 
     def costs(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, thin: bool = False
     ) -> Float[np.ndarray, " h"]:
         """Half the sum of squares, of COUNTS pixels."""
-        squares = (self.residuals(motion, parameters, level, thin) ** 2).sum(-1)
-        known = ((parameters / motion.scale) ** 2).sum(-1)
-        return 0.5 * (COUNTS * squares.mean(1) + known)
+        total = 0.5 * ((parameters / motion.scale) ** 2).sum(-1)
+        ways = parameters, inverse(motion, parameters)
+        for view, way in zip(self.levels[level], ways, strict=True):
+            some = view.thin() if thin else view
+            places = motion.moved(way, some.points) + self.centre
+            residual, price, _ = compare(self.camera, some, places, BLURS[level], sloped=False)
+            square, price = (residual**2).sum(-1), price * PRICES[level]
+            total += 0.25 * COUNTS * (square / (1 + square / price)).mean(1)
+        return total
 
     def minimise(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, steps: int
     ) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, " h"], Float[np.ndarray, "h k k"]]:
         """Motions, costs and curvatures after damped Gauss-Newton steps, best first."""
         damping = np.full(len(parameters), 1e-2)
+        cost, gradient, hessian = self._slopes(motion, parameters, level)
         for _ in range(steps):
-            cost, gradient, hessian = self._slopes(motion, parameters, level)
             diagonal = np.einsum("hii->hi", hessian)
             damped = hessian + np.eye(motion.count) * (damping[:, None] * diagonal)[:, None]
             tried = parameters - np.linalg.solve(damped, gradient[..., None])[..., 0]
-            better = self.costs(motion, tried, level) < cost
+            found = self._slopes(motion, tried, level)
+            better = found[0] < cost
             parameters = np.where(better[:, None], tried, parameters)
+            cost = np.where(better, found[0], cost)
+            gradient = np.where(better[:, None], found[1], gradient)
+            hessian = np.where(better[:, None, None], found[2], hessian)
             damping = np.where(better, damping * 0.3, damping * 6)
-        cost, _, hessian = self._slopes(motion, parameters, level)
         order = np.argsort(cost)
         return parameters[order], cost[order], hessian[order]
 
@@ -154,9 +145,9 @@ class Alignment:
         for kind in kinds:
             if kind == JointKind.PRISMATIC:
                 motion: Motion = Slide()
-                starts = np.concatenate([slides[:8], known[:, 3:]])
-                starts = self.minimise(motion, starts, 0, 6)[0][:4]
-                starts = self.minimise(motion, starts, 1, 6)[0][:2]
+                starts = np.concatenate([slides[:24], known[:, 3:]])
+                starts = self.minimise(motion, starts, 0, 6)[0][:12]
+                starts = self.minimise(motion, starts, 1, 6)[0][:6]
             elif kind == JointKind.REVOLUTE:
                 motion, starts = Hinge(), self._hinge_starts(slides, known)
             else:
@@ -172,50 +163,36 @@ class Alignment:
         self, slides: Float[np.ndarray, "h 3"], known: Float[np.ndarray, "g 6"]
     ) -> Float[np.ndarray, "s 6"]:
         """Found as free motions first, whose parameters are of one size."""
-        free = np.hstack([np.full((4, 3), 1e-3), slides[:4]])
+        free = np.hstack([np.full((8, 3), 1e-3), slides[:8]])
         free = np.concatenate([self._turn_starts(slides[:150]), free, known])
-        free = self.minimise(Free(), free, 0, 6)[0][:6]
-        starts = hinge_of(self.minimise(Free(), free, 1, 8)[0][:3])
-        return self.minimise(Hinge(), starts, 1, 6)[0]
-
-    def _compare(
-        self, view: View, moved: Float[np.ndarray, "h n 3"], level: int
-    ) -> Float[np.ndarray, "h n 4"]:
-        places = moved + self.centre
-        pixels = self.camera.project(places.reshape(-1, 3)).reshape(*places.shape[:2], 2)
-        x, y = np.moveaxis(np.nan_to_num(pixels, nan=-1e4).astype(np.float32), -1, 0)
-        far = (1e4, 1e4, 1e4)
-        seen = cv2.remap(view.image, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, far)
-        deep = cv2.remap(view.depth, x, y, cv2.INTER_NEAREST, None, cv2.BORDER_CONSTANT, np.nan)
-        colour = (seen.reshape(*x.shape, 3) - view.colours) / (3**0.5 * view.spread[:, None])
-        z = places[..., 2]
-        spread = SMOOTHED * depth_noise(z) + 0.5 * BLURS[level] * np.abs(z) / self.camera.fx
-        depth = np.nan_to_num((z - deep.reshape(x.shape)) / spread)[..., None]
-        most = OUTLIERS[level] ** 2
-        colour /= np.sqrt(1 + (colour**2).sum(-1, keepdims=True) / most)
-        return np.concatenate([colour, depth / np.sqrt(1 + depth**2 / most)], axis=-1)
+        free = self.minimise(Free(), free, 0, 8)[0][:24]
+        starts = hinge_of(self.minimise(Free(), free, 1, 8)[0][:10])
+        return self.minimise(Hinge(), starts, 1, 8)[0][:6]
 
     def _slopes(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int
     ) -> tuple[Float[np.ndarray, " h"], Float[np.ndarray, "h k"], Float[np.ndarray, "h k k"]]:
-        """Costs, and their gradients and curvatures from differences over some pixels."""
-        count, step = motion.count, STEPS[level] * self.unit
-        amounts = np.full_like(parameters, step)
-        if not isinstance(motion, Slide):
-            amounts[:, :3] = step / self.size
-        if isinstance(motion, Hinge):
-            angle = np.maximum(np.linalg.norm(parameters[:, :3], axis=1, keepdims=True), 0.05)
-            amounts[:, 3:] = np.minimum(step / angle, 0.2 * self.size)
-        changes = np.eye(count) * amounts[:, None]
-        every = parameters[:, None] + np.concatenate([0 * changes[:, :1], changes, -changes], 1)
-        found = self.residuals(motion, every.reshape(-1, count), level)
-        found = found.reshape(len(parameters), 2 * count + 1, -1)
-        here, pixels = found[:, 0], found.shape[2] // 4
-        slope = (found[:, 1 : count + 1] - found[:, count + 1 :]) / (2 * amounts)[..., None]
-        share, known = COUNTS / pixels, parameters / motion.scale
-        cost = 0.5 * (share * (here**2).sum(-1) + (known**2).sum(-1))
-        gradient = share * (slope @ here[..., None])[..., 0] + known / motion.scale
-        return cost, gradient, share * slope @ slope.mT + np.diag(motion.scale**-2.0)
+        """Costs, their gradients, and their curvatures as Gauss and Newton have them."""
+        known = parameters / motion.scale
+        cost, gradient = 0.5 * (known**2).sum(-1), known / motion.scale
+        hessian = np.broadcast_to(np.diag(motion.scale**-2.0), (len(cost), *[motion.count] * 2))
+        back = inverse(motion, parameters), inverse_slope(motion, parameters)
+        ways = (parameters, None), back
+        for view, (way, chain) in zip(self.levels[level], ways, strict=True):
+            places = motion.moved(way, view.points) + self.centre
+            residual, price, slope = compare(self.camera, view, places, BLURS[level])
+            share = 0.5 * COUNTS / len(view.points)
+            square, price = (residual**2).sum(-1), price * PRICES[level]
+            weight = share / (1 + square / price) ** 2
+            jacobian = slope @ motion.jacobian(way, view.points)
+            if chain is not None:
+                jacobian = jacobian @ chain[:, None]
+            jacobian = jacobian.reshape(len(cost), -1, motion.count)
+            weighted = jacobian * np.repeat(weight, 4, axis=1)[..., None]
+            cost = cost + 0.5 * share * (square / (1 + square / price)).sum(1)
+            gradient = gradient + (weighted.mT @ residual.reshape(len(cost), -1, 1))[..., 0]
+            hessian = hessian + weighted.mT @ jacobian
+        return cost, gradient, hessian
 
     def _about_centre(self, joint: Joint) -> Float[np.ndarray, " 6"]:
         """A joint's motion as a free one."""
