@@ -30,7 +30,7 @@ from fpt_ros.geometry.motions import (
     rotation_vector,
     rotations,
 )
-from fpt_ros.geometry.structure import find_structure
+from fpt_ros.geometry.structure import FLAT, find_plane, find_structure
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from fpt_ros.geometry.camera import Camera
     from fpt_ros.geometry.joint import Joint
 
-PIXELS = 250
+PIXELS = 500
 """Of each image that are compared."""
 FEWEST = 40
 ROUND = 7
 """Pixels, side of the square by which what changed is widened: edges have two sides."""
-BLURS = (7.0, 3.0, 1.2)
-"""Pixels, from coarse to fine."""
+BLURS, EVERY = (7.0, 3.0, 1.2), (2, 2, 1)
+"""Pixels, from coarse to fine; and every how many pixels are compared there."""
 PRICES = (4.0, 2.0, 1.0)
 """Of each level, as a multiple: far minima attract, too."""
 COUNTS = 12.0
@@ -53,6 +53,10 @@ WAYS = (5.0, 10.0, 20.0, 40.0)
 """Pixels that are tried."""
 ARMS, ANGLES = (0.4, 0.7, 1.2, 2.5), (10.0, 25.0)
 """Hinges that are tried: how far off in sizes of the part; pixels of turns about its middle."""
+KEPT = 24
+"""Of the starts, at each of the coarser levels."""
+PARALLEL = 0.02
+"""Sine of the angle between two planes that meet nowhere."""
 EXPLAINED = 0.9
 """A motion leaves less than this share of what standing still leaves."""
 
@@ -87,11 +91,12 @@ class Alignment:
         self.unit = float(self.centre[2] / camera.fx)
         """Metres that are a pixel at the part."""
         self.levels = []
-        for blur in BLURS:
+        for blur, every in zip(BLURS, EVERY, strict=True):
             both = [layers(*one, blur) for one in zip(images, even, strict=True)]
-            self.levels.append(
-                [view_of(camera, picks[i], self.centre, both[i], both[1 - i]) for i in (0, 1)]
-            )
+            self.levels.append([
+                view_of(camera, picks[i][::every], self.centre, both[i], both[1 - i])
+                for i in (0, 1)
+            ])  # fmt: skip
 
     def costs(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, thin: bool = False
@@ -138,16 +143,14 @@ class Alignment:
         """
         if self.count < FEWEST:
             return []
-        slides, finest = self._slide_starts(), len(BLURS) - 1
         known = np.array([self._about_centre(joint) for joint in guesses]).reshape(-1, 6)
+        slides, finest = self._slide_starts(), len(BLURS) - 1
         still = self.costs(Slide(), np.zeros((1, 3)), finest)[0]
         found = []
         for kind in kinds:
             if kind == JointKind.PRISMATIC:
                 motion: Motion = Slide()
-                starts = np.concatenate([slides[:24], known[:, 3:]])
-                starts = self.minimise(motion, starts, 0, 6)[0][:12]
-                starts = self.minimise(motion, starts, 1, 6)[0][:6]
+                starts = self._refined(motion, slides, known[:, 3:], 6)
             elif kind == JointKind.REVOLUTE:
                 motion, starts = Hinge(), self._hinge_starts(slides, known)
             else:
@@ -159,15 +162,38 @@ class Alignment:
                 found.append(Hypothesis(kind, motion, best[0], bic, spread, False))
         return found
 
+    def _refined(
+        self,
+        motion: Motion,
+        starts: Float[np.ndarray, "s k"],
+        known: Float[np.ndarray, "g k"],
+        count: int,
+    ) -> Float[np.ndarray, "c k"]:
+        """The best of the starts, and what is known, after steps at the coarser levels.
+
+        Fine texture is nothing where it is blurred, so half of them skip the coarsest level.
+        """
+        coarse, finer = (self._best(motion, starts, level, KEPT) for level in (0, 1))
+        coarse = self.minimise(motion, np.concatenate([coarse, known]), 0, 8)[0][:KEPT]
+        starts = np.concatenate([coarse, finer, known])
+        return self.minimise(motion, starts, 1, 8)[0][:count]
+
+    def _best(
+        self, motion: Motion, starts: Float[np.ndarray, "s k"], level: int, count: int
+    ) -> Float[np.ndarray, "c k"]:
+        return starts[np.argsort(self.costs(motion, starts, level, thin=True))[:count]]
+
     def _hinge_starts(
         self, slides: Float[np.ndarray, "h 3"], known: Float[np.ndarray, "g 6"]
     ) -> Float[np.ndarray, "s 6"]:
         """Found as free motions first, whose parameters are of one size."""
-        free = np.hstack([np.full((8, 3), 1e-3), slides[:8]])
-        free = np.concatenate([self._turn_starts(slides[:150]), free, known])
-        free = self.minimise(Free(), free, 0, 8)[0][:24]
-        starts = hinge_of(self.minimise(Free(), free, 1, 8)[0][:10])
-        return self.minimise(Hinge(), starts, 1, 8)[0][:6]
+        slides = self._best(Slide(), slides, 0, 150)
+        turns = self._turns(slides)
+        shifts = turns[:, 3:] - (rotations(turns[:, :3]) @ turns[:, 3:, None])[..., 0]
+        free = np.hstack([turns[:, :3], shifts])
+        free = np.concatenate([free, np.hstack([np.full_like(slides, 1e-3), slides])])
+        free = self._refined(Free(), free, known, 10)
+        return self.minimise(Hinge(), hinge_of(free), 1, 8)[0][:6]
 
     def _slopes(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int
@@ -200,13 +226,13 @@ class Alignment:
         return np.concatenate([rotation_vector(joint.rotation), shift])
 
     def _slide_starts(self) -> Float[np.ndarray, "h 3"]:
-        """In all directions, best first."""
+        """In all directions."""
         lengths = np.array(WAYS) * self.unit
-        slides = (sphere(100)[:, None] * lengths[:, None]).reshape(-1, 3)
-        return slides[np.argsort(self.costs(Slide(), slides, 0, thin=True))]
+        return (sphere(100)[:, None] * lengths[:, None]).reshape(-1, 3)
 
-    def _turn_starts(self, slides: Float[np.ndarray, "h 3"]) -> Float[np.ndarray, "t 6"]:
-        """The best hinges that move the middle like a slide, or not at all, as free motions."""
+    def _turns(self, slides: Float[np.ndarray, "h 3"]) -> Float[np.ndarray, "t 6"]:
+        """Hinges that move the middle like a slide or not at all, about edges, and from the plane
+        that most pixels lie in before to that afterwards."""
         rng = np.random.default_rng(0)
         way = np.linalg.norm(slides, axis=1, keepdims=True)
         axes = sphere(60)
@@ -215,10 +241,16 @@ class Alignment:
             axis = np.cross(slides, rng.normal(size=slides.shape))
             axis /= np.linalg.norm(axis, axis=1, keepdims=True)
             hinges.append(np.hstack([axis * way / arm, arm * np.cross(axis, slides / way)]))
-        every = np.concatenate([*hinges, self._edge_turns()])
-        best = every[np.argsort(self.costs(Hinge(), every, 0, thin=True))[:12]]
-        shifts = best[:, 3:] - (rotations(best[:, :3]) @ best[:, 3:, None])[..., 0]
-        return np.hstack([best[:, :3], shifts])
+        planes = [self._plane(view.points) for view in self.levels[0]]
+        return np.concatenate([*hinges, self._edge_turns(), turn_of_planes(*planes)])
+
+    def _plane(
+        self, points: Float[np.ndarray, "n 3"]
+    ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+        """Normal towards the camera, and middle, of the plane that most points lie in."""
+        normal, near = find_plane(points, FLAT * self.size, np.random.default_rng(0))
+        middle = points[near].mean(0)
+        return -np.sign(normal @ (middle + self.centre)) * normal, middle
 
     def _edge_turns(self) -> Float[np.ndarray, "h 6"]:
         """Hinges along the edges and the normal of what changed, through its middle and sides."""
@@ -232,6 +264,22 @@ class Alignment:
         )  # fmt: skip
         turns = structure.directions[d.ravel()] * a.reshape(-1, 1)
         return np.hstack([turns, structure.pivots[p.ravel()]])
+
+
+def turn_of_planes(
+    before: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]],
+    after: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]],
+) -> Float[np.ndarray, "t 6"]:
+    """The hinge along the line where two planes (normals, places) meet; none of parallel ones."""
+    cross = np.cross(before[0], after[0])
+    sine = float(np.linalg.norm(cross))
+    if sine < PARALLEL:
+        return np.empty((0, 6))
+    turn = cross / sine * np.arctan2(sine, before[0] @ after[0])
+    rows = np.stack([before[0], after[0], cross / sine])
+    middle = 0.5 * (before[1] + after[1])
+    levels = [before[0] @ before[1], after[0] @ after[1], cross @ middle / sine]
+    return np.concatenate([turn, np.linalg.solve(rows, levels)])[None]
 
 
 def sphere(count: int) -> Float[np.ndarray, "n 3"]:
