@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fpt_ros.geometry import fitting
 from fpt_ros.geometry.changes import changed, layers, smooth, view_of
 from fpt_ros.geometry.comparing import compare
+from fpt_ros.geometry.depth import depth_at
+from fpt_ros.geometry.evidence import Evidence
 from fpt_ros.geometry.hypotheses import Hypothesis
 from fpt_ros.geometry.joint import JointKind
 from fpt_ros.geometry.motions import (
@@ -30,6 +33,7 @@ from fpt_ros.geometry.motions import (
     rotation_vector,
     rotations,
 )
+from fpt_ros.geometry.priors import weak
 from fpt_ros.geometry.structure import FLAT, find_plane, find_structure
 
 if TYPE_CHECKING:
@@ -53,6 +57,8 @@ WAYS = (5.0, 10.0, 20.0, 40.0)
 """Pixels that are tried."""
 ARMS, ANGLES = (0.4, 0.7, 1.2, 2.5), (10.0, 25.0)
 """Hinges that are tried: how far off in sizes of the part; pixels of turns about its middle."""
+POKED = 3.0
+"""Pixels, spread of what is known of a poke."""
 KEPT = 24
 """Of the starts, at each of the coarser levels."""
 PARALLEL = 0.02
@@ -69,7 +75,9 @@ class Alignment:
         camera: Camera,
         images: tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]],
         depths: tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]],
+        pokes: Float[np.ndarray, "p 4"] | None = None,
     ) -> None:
+        """Pokes [px] are points of the part and how they moved; what did not is left out."""
         self.camera = camera
         even = [smooth(depth) for depth in depths]
         wide = cv2.dilate(changed(images, even).astype(np.uint8), np.ones((ROUND, ROUND)))
@@ -90,6 +98,7 @@ class Alignment:
         self.size = 2 * float(np.median(np.linalg.norm(self.points, axis=1)))
         self.unit = float(self.centre[2] / camera.fx)
         """Metres that are a pixel at the part."""
+        self.pokes = self._poked(even[0], np.empty((0, 4)) if pokes is None else np.asarray(pokes))
         self.levels = []
         for blur, every in zip(BLURS, EVERY, strict=True):
             both = [layers(*one, blur) for one in zip(images, even, strict=True)]
@@ -101,8 +110,9 @@ class Alignment:
     def costs(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, thin: bool = False
     ) -> Float[np.ndarray, " h"]:
-        """Half the sum of squares, of COUNTS pixels."""
-        total = 0.5 * ((parameters / motion.scale) ** 2).sum(-1)
+        """Half the sum of squares, of COUNTS pixels, of pokes, and of what is known beforehand."""
+        pokes = self.pokes.blurred(BLURS[level])
+        total = fitting.costs(motion, parameters, pokes, weak(motion))
         ways = parameters, inverse(motion, parameters)
         for view, way in zip(self.levels[level], ways, strict=True):
             some = view.thin() if thin else view
@@ -199,9 +209,9 @@ class Alignment:
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int
     ) -> tuple[Float[np.ndarray, " h"], Float[np.ndarray, "h k"], Float[np.ndarray, "h k k"]]:
         """Costs, their gradients, and their curvatures as Gauss and Newton have them."""
-        known = parameters / motion.scale
-        cost, gradient = 0.5 * (known**2).sum(-1), known / motion.scale
-        hessian = np.broadcast_to(np.diag(motion.scale**-2.0), (len(cost), *[motion.count] * 2))
+        pokes = self.pokes.blurred(BLURS[level])
+        cost = fitting.costs(motion, parameters, pokes, weak(motion))
+        gradient, hessian = fitting.normal_equations(motion, parameters, pokes, weak(motion))
         back = inverse(motion, parameters), inverse_slope(motion, parameters)
         ways = (parameters, None), back
         for view, (way, chain) in zip(self.levels[level], ways, strict=True):
@@ -219,6 +229,18 @@ class Alignment:
             gradient = gradient + (weighted.mT @ residual.reshape(len(cost), -1, 1))[..., 0]
             hessian = hessian + weighted.mT @ jacobian
         return cost, gradient, hessian
+
+    def _poked(
+        self, depth: Float[np.ndarray, "h w"], pokes: Float[np.ndarray, "p 4"]
+    ) -> Evidence:
+        """Pokes that moved, robust: a push may have failed."""
+        start = self.camera.unproject(pokes[:, :2], depth_at(depth, pokes[:, :2])) - self.centre
+        good = np.isfinite(start).all(1) & (np.linalg.norm(pokes[:, 2:], axis=1) > POKED)
+        ends, count = self.camera.straightened(pokes[good, :2] + pokes[good, 2:]), good.sum()
+        whiten = np.broadcast_to(np.eye(2) / POKED, (count, 2, 2))
+        unknown, ones = np.full(count, np.nan), np.ones(count)
+        return Evidence(start[good], ends, whiten, unknown, ones, ones > 0, ones, self.centre,
+                        self.camera.straight())  # fmt: skip
 
     def _about_centre(self, joint: Joint) -> Float[np.ndarray, " 6"]:
         """A joint's motion as a free one."""
