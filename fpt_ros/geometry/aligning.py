@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fpt_ros.geometry.changes import View, changed, colours_at, smooth
-from fpt_ros.geometry.depth import depth_noise
+from fpt_ros.geometry import fitting
+from fpt_ros.geometry.changes import changed, layers, smooth, view_of
+from fpt_ros.geometry.comparing import compare
+from fpt_ros.geometry.depth import depth_at
+from fpt_ros.geometry.evidence import Evidence
 from fpt_ros.geometry.hypotheses import Hypothesis
 from fpt_ros.geometry.joint import JointKind
 from fpt_ros.geometry.motions import (
@@ -26,10 +29,12 @@ from fpt_ros.geometry.motions import (
     Slide,
     hinge_of,
     inverse,
+    inverse_slope,
     rotation_vector,
     rotations,
 )
-from fpt_ros.geometry.structure import find_structure
+from fpt_ros.geometry.priors import weak
+from fpt_ros.geometry.structure import FLAT, find_plane, find_structure
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -37,25 +42,27 @@ if TYPE_CHECKING:
     from fpt_ros.geometry.camera import Camera
     from fpt_ros.geometry.joint import Joint
 
-PIXELS = 250
+PIXELS = 500
 """Of each image that are compared."""
 FEWEST = 40
 ROUND = 7
 """Pixels, side of the square by which what changed is widened: edges have two sides."""
-SMOOTHED = 0.6
-"""Share of the noise of depth that is left when it is smooth, and common."""
-BLURS = (7.0, 3.0, 1.2)
-"""Pixels, from coarse to fine. The other constants of each level:"""
-OUTLIERS = (6.0, 4.0, 3.0)
-"""Standard deviations: what differs by much more costs no more."""
-STEPS = (2.0, 1.0, 0.5)
-"""Pixels, of numeric derivatives."""
+BLURS, EVERY = (7.0, 3.0, 1.2), (2, 2, 1)
+"""Pixels, from coarse to fine; and every how many pixels are compared there."""
+PRICES = (4.0, 2.0, 1.0)
+"""Of each level, as a multiple: far minima attract, too."""
 COUNTS = 12.0
 """As how many observations all pixels count: their errors are alike (as in seeing.py)."""
 WAYS = (5.0, 10.0, 20.0, 40.0)
 """Pixels that are tried."""
 ARMS, ANGLES = (0.4, 0.7, 1.2, 2.5), (10.0, 25.0)
 """Hinges that are tried: how far off in sizes of the part; pixels of turns about its middle."""
+POKED = 3.0
+"""Pixels, spread of what is known of a poke."""
+KEPT = 24
+"""Of the starts, at each of the coarser levels."""
+PARALLEL = 0.02
+"""Sine of the angle between two planes that meet nowhere."""
 EXPLAINED = 0.9
 """A motion leaves less than this share of what standing still leaves."""
 
@@ -68,7 +75,9 @@ class Alignment:
         camera: Camera,
         images: tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]],
         depths: tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]],
+        pokes: Float[np.ndarray, "p 4"] | None = None,
     ) -> None:
+        """Pokes [px] are points of the part and how they moved; what did not is left out."""
         self.camera = camera
         even = [smooth(depth) for depth in depths]
         wide = cv2.dilate(changed(images, even).astype(np.uint8), np.ones((ROUND, ROUND)))
@@ -82,57 +91,54 @@ class Alignment:
         """Pixels, at most PIXELS; of fewer than FEWEST nothing is found."""
         if self.count < FEWEST:
             return
-        points = [
-            camera.unproject(some.astype(float), depth[some[:, 1], some[:, 0]])
-            for some, depth in zip(picks, even, strict=True)
-        ]
-        self.centre = np.median(points[0], axis=0)
-        self.size = 2 * float(np.median(np.linalg.norm(points[0] - self.centre, axis=1)))
+        depth = even[0][picks[0][:, 1], picks[0][:, 0]]
+        points = camera.unproject(picks[0].astype(float), depth)
+        self.centre = np.median(points, axis=0)
+        self.points = points - self.centre
+        self.size = 2 * float(np.median(np.linalg.norm(self.points, axis=1)))
         self.unit = float(self.centre[2] / camera.fx)
         """Metres that are a pixel at the part."""
-        self.points = points[0] - self.centre
+        self.pokes = self._poked(even[0], np.empty((0, 4)) if pokes is None else np.asarray(pokes))
         self.levels = []
-        for blur in BLURS:
-            soft = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur) for image in images]
+        for blur, every in zip(BLURS, EVERY, strict=True):
+            both = [layers(*one, blur) for one in zip(images, even, strict=True)]
             self.levels.append([
-                View(points[i] - self.centre, *colours_at(soft[i], picks[i]), soft[1 - i],
-                      even[1 - i])
+                view_of(camera, picks[i][::every], self.centre, both[i], both[1 - i])
                 for i in (0, 1)
             ])  # fmt: skip
-
-    def residuals(
-        self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, thin: bool = False
-    ) -> Float[np.ndarray, "h n 4"]:
-        """Of colours and depth, in standard deviations, squashed to at most OUTLIERS; both ways."""
-        found = []
-        ways = parameters, inverse(motion, parameters)
-        for view, way in zip(self.levels[level], ways, strict=True):
-            some = view.thin() if thin else view
-            found.append(self._compare(some, motion.moved(way, some.points), level))
-        return np.concatenate(found, axis=1)
 
     def costs(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, thin: bool = False
     ) -> Float[np.ndarray, " h"]:
-        """Half the sum of squares, of COUNTS pixels."""
-        squares = (self.residuals(motion, parameters, level, thin) ** 2).sum(-1)
-        known = ((parameters / motion.scale) ** 2).sum(-1)
-        return 0.5 * (COUNTS * squares.mean(1) + known)
+        """Half the sum of squares, of COUNTS pixels, of pokes, and of what is known beforehand."""
+        pokes = self.pokes.blurred(BLURS[level])
+        total = fitting.costs(motion, parameters, pokes, weak(motion))
+        ways = parameters, inverse(motion, parameters)
+        for view, way in zip(self.levels[level], ways, strict=True):
+            some = view.thin() if thin else view
+            places = motion.moved(way, some.points) + self.centre
+            residual, price, _ = compare(self.camera, some, places, BLURS[level], sloped=False)
+            square, price = (residual**2).sum(-1), price * PRICES[level]
+            total += 0.25 * COUNTS * (square / (1 + square / price)).mean(1)
+        return total
 
     def minimise(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int, steps: int
     ) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, " h"], Float[np.ndarray, "h k k"]]:
         """Motions, costs and curvatures after damped Gauss-Newton steps, best first."""
         damping = np.full(len(parameters), 1e-2)
+        cost, gradient, hessian = self._slopes(motion, parameters, level)
         for _ in range(steps):
-            cost, gradient, hessian = self._slopes(motion, parameters, level)
             diagonal = np.einsum("hii->hi", hessian)
             damped = hessian + np.eye(motion.count) * (damping[:, None] * diagonal)[:, None]
             tried = parameters - np.linalg.solve(damped, gradient[..., None])[..., 0]
-            better = self.costs(motion, tried, level) < cost
+            found = self._slopes(motion, tried, level)
+            better = found[0] < cost
             parameters = np.where(better[:, None], tried, parameters)
+            cost = np.where(better, found[0], cost)
+            gradient = np.where(better[:, None], found[1], gradient)
+            hessian = np.where(better[:, None, None], found[2], hessian)
             damping = np.where(better, damping * 0.3, damping * 6)
-        cost, _, hessian = self._slopes(motion, parameters, level)
         order = np.argsort(cost)
         return parameters[order], cost[order], hessian[order]
 
@@ -147,16 +153,14 @@ class Alignment:
         """
         if self.count < FEWEST:
             return []
-        slides, finest = self._slide_starts(), len(BLURS) - 1
         known = np.array([self._about_centre(joint) for joint in guesses]).reshape(-1, 6)
+        slides, finest = self._slide_starts(), len(BLURS) - 1
         still = self.costs(Slide(), np.zeros((1, 3)), finest)[0]
         found = []
         for kind in kinds:
             if kind == JointKind.PRISMATIC:
                 motion: Motion = Slide()
-                starts = np.concatenate([slides[:8], known[:, 3:]])
-                starts = self.minimise(motion, starts, 0, 6)[0][:4]
-                starts = self.minimise(motion, starts, 1, 6)[0][:2]
+                starts = self._refined(motion, slides, known[:, 3:], 6)
             elif kind == JointKind.REVOLUTE:
                 motion, starts = Hinge(), self._hinge_starts(slides, known)
             else:
@@ -168,54 +172,75 @@ class Alignment:
                 found.append(Hypothesis(kind, motion, best[0], bic, spread, False))
         return found
 
+    def _refined(
+        self,
+        motion: Motion,
+        starts: Float[np.ndarray, "s k"],
+        known: Float[np.ndarray, "g k"],
+        count: int,
+    ) -> Float[np.ndarray, "c k"]:
+        """The best of the starts, and what is known, after steps at the coarser levels.
+
+        Fine texture is nothing where it is blurred, so half of them skip the coarsest level.
+        """
+        coarse, finer = (self._best(motion, starts, level, KEPT) for level in (0, 1))
+        coarse = self.minimise(motion, np.concatenate([coarse, known]), 0, 8)[0][:KEPT]
+        starts = np.concatenate([coarse, finer, known])
+        return self.minimise(motion, starts, 1, 8)[0][:count]
+
+    def _best(
+        self, motion: Motion, starts: Float[np.ndarray, "s k"], level: int, count: int
+    ) -> Float[np.ndarray, "c k"]:
+        return starts[np.argsort(self.costs(motion, starts, level, thin=True))[:count]]
+
     def _hinge_starts(
         self, slides: Float[np.ndarray, "h 3"], known: Float[np.ndarray, "g 6"]
     ) -> Float[np.ndarray, "s 6"]:
         """Found as free motions first, whose parameters are of one size."""
-        free = np.hstack([np.full((4, 3), 1e-3), slides[:4]])
-        free = np.concatenate([self._turn_starts(slides[:150]), free, known])
-        free = self.minimise(Free(), free, 0, 6)[0][:6]
-        starts = hinge_of(self.minimise(Free(), free, 1, 8)[0][:3])
-        return self.minimise(Hinge(), starts, 1, 6)[0]
-
-    def _compare(
-        self, view: View, moved: Float[np.ndarray, "h n 3"], level: int
-    ) -> Float[np.ndarray, "h n 4"]:
-        places = moved + self.centre
-        pixels = self.camera.project(places.reshape(-1, 3)).reshape(*places.shape[:2], 2)
-        x, y = np.moveaxis(np.nan_to_num(pixels, nan=-1e4).astype(np.float32), -1, 0)
-        far = (1e4, 1e4, 1e4)
-        seen = cv2.remap(view.image, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, far)
-        deep = cv2.remap(view.depth, x, y, cv2.INTER_NEAREST, None, cv2.BORDER_CONSTANT, np.nan)
-        colour = (seen.reshape(*x.shape, 3) - view.colours) / (3**0.5 * view.spread[:, None])
-        z = places[..., 2]
-        spread = SMOOTHED * depth_noise(z) + 0.5 * BLURS[level] * np.abs(z) / self.camera.fx
-        depth = np.nan_to_num((z - deep.reshape(x.shape)) / spread)[..., None]
-        most = OUTLIERS[level] ** 2
-        colour /= np.sqrt(1 + (colour**2).sum(-1, keepdims=True) / most)
-        return np.concatenate([colour, depth / np.sqrt(1 + depth**2 / most)], axis=-1)
+        slides = self._best(Slide(), slides, 0, 150)
+        turns = self._turns(slides)
+        shifts = turns[:, 3:] - (rotations(turns[:, :3]) @ turns[:, 3:, None])[..., 0]
+        free = np.hstack([turns[:, :3], shifts])
+        free = np.concatenate([free, np.hstack([np.full_like(slides, 1e-3), slides])])
+        free = self._refined(Free(), free, known, 10)
+        return self.minimise(Hinge(), hinge_of(free), 1, 8)[0][:6]
 
     def _slopes(
         self, motion: Motion, parameters: Float[np.ndarray, "h k"], level: int
     ) -> tuple[Float[np.ndarray, " h"], Float[np.ndarray, "h k"], Float[np.ndarray, "h k k"]]:
-        """Costs, and their gradients and curvatures from differences over some pixels."""
-        count, step = motion.count, STEPS[level] * self.unit
-        amounts = np.full_like(parameters, step)
-        if not isinstance(motion, Slide):
-            amounts[:, :3] = step / self.size
-        if isinstance(motion, Hinge):
-            angle = np.maximum(np.linalg.norm(parameters[:, :3], axis=1, keepdims=True), 0.05)
-            amounts[:, 3:] = np.minimum(step / angle, 0.2 * self.size)
-        changes = np.eye(count) * amounts[:, None]
-        every = parameters[:, None] + np.concatenate([0 * changes[:, :1], changes, -changes], 1)
-        found = self.residuals(motion, every.reshape(-1, count), level)
-        found = found.reshape(len(parameters), 2 * count + 1, -1)
-        here, pixels = found[:, 0], found.shape[2] // 4
-        slope = (found[:, 1 : count + 1] - found[:, count + 1 :]) / (2 * amounts)[..., None]
-        share, known = COUNTS / pixels, parameters / motion.scale
-        cost = 0.5 * (share * (here**2).sum(-1) + (known**2).sum(-1))
-        gradient = share * (slope @ here[..., None])[..., 0] + known / motion.scale
-        return cost, gradient, share * slope @ slope.mT + np.diag(motion.scale**-2.0)
+        """Costs, their gradients, and their curvatures as Gauss and Newton have them."""
+        pokes = self.pokes.blurred(BLURS[level])
+        cost = fitting.costs(motion, parameters, pokes, weak(motion))
+        gradient, hessian = fitting.normal_equations(motion, parameters, pokes, weak(motion))
+        back = inverse(motion, parameters), inverse_slope(motion, parameters)
+        ways = (parameters, None), back
+        for view, (way, chain) in zip(self.levels[level], ways, strict=True):
+            places = motion.moved(way, view.points) + self.centre
+            residual, price, slope = compare(self.camera, view, places, BLURS[level])
+            share = 0.5 * COUNTS / len(view.points)
+            square, price = (residual**2).sum(-1), price * PRICES[level]
+            weight = share / (1 + square / price) ** 2
+            jacobian = slope @ motion.jacobian(way, view.points)
+            if chain is not None:
+                jacobian = jacobian @ chain[:, None]
+            jacobian = jacobian.reshape(len(cost), -1, motion.count)
+            weighted = jacobian * np.repeat(weight, 4, axis=1)[..., None]
+            cost = cost + 0.5 * share * (square / (1 + square / price)).sum(1)
+            gradient = gradient + (weighted.mT @ residual.reshape(len(cost), -1, 1))[..., 0]
+            hessian = hessian + weighted.mT @ jacobian
+        return cost, gradient, hessian
+
+    def _poked(
+        self, depth: Float[np.ndarray, "h w"], pokes: Float[np.ndarray, "p 4"]
+    ) -> Evidence:
+        """Pokes that moved, robust: a push may have failed."""
+        start = self.camera.unproject(pokes[:, :2], depth_at(depth, pokes[:, :2])) - self.centre
+        good = np.isfinite(start).all(1) & (np.linalg.norm(pokes[:, 2:], axis=1) > POKED)
+        ends, count = self.camera.straightened(pokes[good, :2] + pokes[good, 2:]), good.sum()
+        whiten = np.broadcast_to(np.eye(2) / POKED, (count, 2, 2))
+        unknown, ones = np.full(count, np.nan), np.ones(count)
+        return Evidence(start[good], ends, whiten, unknown, ones, ones > 0, ones, self.centre,
+                        self.camera.straight())  # fmt: skip
 
     def _about_centre(self, joint: Joint) -> Float[np.ndarray, " 6"]:
         """A joint's motion as a free one."""
@@ -223,13 +248,13 @@ class Alignment:
         return np.concatenate([rotation_vector(joint.rotation), shift])
 
     def _slide_starts(self) -> Float[np.ndarray, "h 3"]:
-        """In all directions, best first."""
+        """In all directions."""
         lengths = np.array(WAYS) * self.unit
-        slides = (sphere(100)[:, None] * lengths[:, None]).reshape(-1, 3)
-        return slides[np.argsort(self.costs(Slide(), slides, 0, thin=True))]
+        return (sphere(100)[:, None] * lengths[:, None]).reshape(-1, 3)
 
-    def _turn_starts(self, slides: Float[np.ndarray, "h 3"]) -> Float[np.ndarray, "t 6"]:
-        """The best hinges that move the middle like a slide, or not at all, as free motions."""
+    def _turns(self, slides: Float[np.ndarray, "h 3"]) -> Float[np.ndarray, "t 6"]:
+        """Hinges that move the middle like a slide or not at all, about edges, and from the plane
+        that most pixels lie in before to that afterwards."""
         rng = np.random.default_rng(0)
         way = np.linalg.norm(slides, axis=1, keepdims=True)
         axes = sphere(60)
@@ -238,10 +263,16 @@ class Alignment:
             axis = np.cross(slides, rng.normal(size=slides.shape))
             axis /= np.linalg.norm(axis, axis=1, keepdims=True)
             hinges.append(np.hstack([axis * way / arm, arm * np.cross(axis, slides / way)]))
-        every = np.concatenate([*hinges, self._edge_turns()])
-        best = every[np.argsort(self.costs(Hinge(), every, 0, thin=True))[:12]]
-        shifts = best[:, 3:] - (rotations(best[:, :3]) @ best[:, 3:, None])[..., 0]
-        return np.hstack([best[:, :3], shifts])
+        planes = [self._plane(view.points) for view in self.levels[0]]
+        return np.concatenate([*hinges, self._edge_turns(), turn_of_planes(*planes)])
+
+    def _plane(
+        self, points: Float[np.ndarray, "n 3"]
+    ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+        """Normal towards the camera, and middle, of the plane that most points lie in."""
+        normal, near = find_plane(points, FLAT * self.size, np.random.default_rng(0))
+        middle = points[near].mean(0)
+        return -np.sign(normal @ (middle + self.centre)) * normal, middle
 
     def _edge_turns(self) -> Float[np.ndarray, "h 6"]:
         """Hinges along the edges and the normal of what changed, through its middle and sides."""
@@ -255,6 +286,22 @@ class Alignment:
         )  # fmt: skip
         turns = structure.directions[d.ravel()] * a.reshape(-1, 1)
         return np.hstack([turns, structure.pivots[p.ravel()]])
+
+
+def turn_of_planes(
+    before: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]],
+    after: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]],
+) -> Float[np.ndarray, "t 6"]:
+    """The hinge along the line where two planes (normals, places) meet; none of parallel ones."""
+    cross = np.cross(before[0], after[0])
+    sine = float(np.linalg.norm(cross))
+    if sine < PARALLEL:
+        return np.empty((0, 6))
+    turn = cross / sine * np.arctan2(sine, before[0] @ after[0])
+    rows = np.stack([before[0], after[0], cross / sine])
+    middle = 0.5 * (before[1] + after[1])
+    levels = [before[0] @ before[1], after[0] @ after[1], cross @ middle / sine]
+    return np.concatenate([turn, np.linalg.solve(rows, levels)])[None]
 
 
 def sphere(count: int) -> Float[np.ndarray, "n 3"]:

@@ -13,15 +13,24 @@ import numpy as np
 from fpt_ros.geometry.depth import depth_noise
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, UInt8
+    from jaxtyping import Bool, Float, Int, UInt8
+
+    from fpt_ros.geometry.camera import Camera
 
 COLOUR, DEPTH = 14.0, 3.0
 """What counts as a change: grey values (0 to 255), and standard deviations of depth."""
-GREY, LIGHT, EDGE = 8.0, 0.1, 0.5
-"""Spread of colours: grey values, share of them (light falls otherwise when a part has turned), and
-pixels by which edges may be off."""
+GREY, LIGHT, HUE, EDGE = 8.0, 0.25, 0.1, 0.5
+"""Spread of colours: grey values, shares of them in brightness (light falls otherwise when a part
+has turned, or in a shadow) and in hue, and pixels by which edges may be off."""
 MEDIAN = 5
 """Pixels over which depth is smoothed."""
+SMOOTHED = 0.6
+"""Share of the noise of depth that is left when it is smooth, and common."""
+STEEPEST = 0.03
+"""Of depth from pixel to pixel, as a share: more is an edge and not a slope."""
+LEAST, COVERED, MOST = 0.5, 2.0, 12.0
+"""What a pixel costs at most that no motion explains: as much as it differs when nothing moves,
+within these; and where something nearer came before it, which may be all that happened to it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +40,17 @@ class View:
     points: Float[np.ndarray, "n 3"]
     """Metres from the part's middle."""
     colours: Float[np.ndarray, "n 3"]
-    spread: Float[np.ndarray, " n"]
-    image: Float[np.ndarray, "h w 3"]
-    depth: Float[np.ndarray, "h w"]
+    whiten: Float[np.ndarray, "n 3 3"]
+    """Makes differences of colours have unit variance altogether."""
+    price: Float[np.ndarray, " n"]
+    """What each costs at most."""
+    other: Float[np.ndarray, "h w 12"]
+    """Colours, their slopes along x and along y, depth [m], its slopes along x and along y."""
 
     def thin(self) -> View:
         """With every fourth pixel."""
-        return dataclasses.replace(
-            self, points=self.points[::4], colours=self.colours[::4], spread=self.spread[::4]
-        )
+        names = ("points", "colours", "whiten", "price")
+        return dataclasses.replace(self, **{name: getattr(self, name)[::4] for name in names})
 
 
 def changed(
@@ -59,13 +70,43 @@ def smooth(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return np.where(np.isfinite(depth) & (filled > 0), filled, np.nan).astype(np.float32)
 
 
-def colours_at(
-    image: Float[np.ndarray, "h w 3"], pixels: Float[np.ndarray, "n 2"]
-) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
-    """At pixels, and their spread: edges are sharper than pixels."""
-    columns, rows = pixels.T
-    steps = [cv2.Sobel(image, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1))]
-    slope = np.sqrt(sum(step[rows, columns] ** 2 for step in steps).mean(-1))
-    colours = image[rows, columns]
-    spread = np.sqrt(GREY**2 + (LIGHT * colours.mean(-1)) ** 2 + (EDGE * slope) ** 2)
-    return colours, spread
+def layers(
+    image: UInt8[np.ndarray, "h w 3"], depth: Float[np.ndarray, "h w"], blur: float
+) -> Float[np.ndarray, "h w 12"]:
+    """An image, blurred, and depth, with their slopes, as `View.other` has them."""
+    soft = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur)
+    slopes = [cv2.Sobel(soft, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1))]
+    steep = [cv2.Sobel(depth, cv2.CV_32F, *way, ksize=5, scale=1 / 128) for way in ((1, 0), (0, 1))]
+    steep = [np.where(np.abs(one) < STEEPEST * depth, one, 0) for one in steep]
+    return np.dstack([soft, *slopes, depth, *steep]).astype(np.float32)
+
+
+def whitening(
+    colours: Float[np.ndarray, "n 3"], slopes: Float[np.ndarray, "n 6"]
+) -> Float[np.ndarray, "n 3 3"]:
+    """Of differences of colours, which may be brighter rather than of another hue."""
+    size = np.linalg.norm(colours, axis=-1, keepdims=True)
+    bright = colours / np.maximum(size, 1e-6)
+    common = 3 * GREY**2 + EDGE**2 * (slopes**2).sum(-1, keepdims=True)
+    along, across = (1 / np.sqrt(common + (share * size) ** 2) for share in (LIGHT, HUE))
+    outer = bright[:, :, None] * bright[:, None]
+    return along[..., None] * outer + across[..., None] * (np.eye(3) - outer)
+
+
+def view_of(
+    camera: Camera,
+    pixels: Int[np.ndarray, "n 2"],
+    centre: Float[np.ndarray, " 3"],
+    own: Float[np.ndarray, "h w 12"],
+    other: Float[np.ndarray, "h w 12"],
+) -> View:
+    """Pixels of an image, to be found in the other one."""
+    here, there = (each[pixels[:, 1], pixels[:, 0]].astype(float) for each in (own, other))
+    points = camera.unproject(pixels.astype(float), here[:, 9]) - centre
+    whiten = whitening(here[:, :3], here[:, 3:9])
+    spread = SMOOTHED * depth_noise(here[:, 9])
+    colour = (whiten @ (there[:, :3] - here[:, :3])[..., None])[..., 0]
+    deep = np.nan_to_num((here[:, 9] - there[:, 9]) / spread)
+    price = np.clip((colour**2).sum(-1) + deep**2, LEAST, MOST)
+    price = np.where(deep > DEPTH, COVERED, price)
+    return View(points, here[:, :3], whiten, price, other)

@@ -128,6 +128,22 @@ def inverse(motion: Motion, parameters: Float[np.ndarray, "h k"]) -> Float[np.nd
     return back
 
 
+def inverse_slope(
+    motion: Motion, parameters: Float[np.ndarray, "h k"]
+) -> Float[np.ndarray, "h k k"]:
+    """Of the parameters of the motions back by those of the motions."""
+    slope = np.zeros((*parameters.shape, motion.count))
+    slope[:, :3, :3] = -np.eye(3)
+    if isinstance(motion, Hinge):
+        slope[:, 3:, 3:] = np.eye(3)
+    elif isinstance(motion, Free):
+        turn = rotations(-parameters[:, :3])
+        shift = (turn @ parameters[:, 3:, None])[..., 0]
+        slope[:, 3:, :3] = -skew(shift) @ left_jacobians(-parameters[:, :3])
+        slope[:, 3:, 3:] = -turn
+    return slope
+
+
 def skew(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3 3"]:
     """Matrices of the cross product with vectors."""
     matrices = np.zeros((*vectors.shape, 3))

@@ -84,7 +84,9 @@ def observe(
         reason = str(no)
     if depth_after is not None:
         images = image_before, image_after
-        better = align(camera, images, (depth_before, depth_after), joints, before, after, kind)
+        better = align(
+            camera, images, (depth_before, depth_after), joints, before, after, kind, pokes
+        )
         joints = better or joints
     return Observation(points, shifts, moved, joints, "" if joints else reason)
 
@@ -97,6 +99,7 @@ def align(
     before: Float[np.ndarray, "n 2"],
     after: Float[np.ndarray, "n 2"],
     kind: JointKind,
+    pokes: Float[np.ndarray, "p 4"] | None = None,
 ) -> list[Joint]:
     """Joints that explain all pixels that changed, best first; empty where none does.
 
@@ -104,7 +107,7 @@ def align(
         joints: found otherwise; starts.
         before, after: pixels of points that were followed; what is left is measured on them.
     """
-    alignment = Alignment(camera, images, depths)
+    alignment = Alignment(camera, images, depths, pokes)
     found = alignment.hypotheses(kinds_wanted(kind), joints)
     if not found:
         return []
