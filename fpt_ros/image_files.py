@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the bytes of a jpeg or png file say about it, read before anything is decoded.
 
-OpenCV decides by its version whether half a picture is one (4.6 fills the rest with grey), and
-takes the memory that a header asks for.
+OpenCV decides by its version whether half a picture is one (4.6 fills the rest with grey, any one
+does where an end marker was put behind the half), and takes the memory that a header asks for.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 
-END = 0xD9
+END, SCAN = 0xD9, 0xDA
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers of a jpeg's frame header, SOF0 to SOF15 (ITU-T T.81, table B.1)."""
+PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 ALONE = {0x01, 0xD8}
 """Markers that no segment follows (the restarts are passed over)."""
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -30,12 +31,14 @@ MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 class FileHeader(NamedTuple):
-    """kind: jpeg or png. channels: of a jpeg (4 are CMYK), 0 of a png."""
+    """kind: jpeg or png. channels: of a jpeg (4 are CMYK), 0 of a png. end: where a jpeg's end
+    marker begins."""
 
     kind: str
     width: int
     height: int
     channels: int
+    end: int = 0
 
 
 def read_header(data: bytes) -> FileHeader:
@@ -87,19 +90,33 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _jpeg_header(data: bytes) -> FileHeader:
     """Goes from marker to marker up to the end of the picture."""
     header, at = None, 2
+    progressive, exact = False, set[tuple[int, int]]()
     while True:
         marker, at = _next_marker(data, at)
         if marker == END:
             break
         if marker in ALONE:
             continue
+        after = at + int.from_bytes(data[at : at + 2], "big")
         if marker in FRAMES:
             height, width, channels = struct.unpack_from(">HHB", data.ljust(at + 8), at + 3)
             header = FileHeader("jpeg", width, height, channels)
-        at += int.from_bytes(data[at : at + 2], "big")
+            progressive = marker in PROGRESSIVE
+        elif marker == SCAN:
+            exact |= _exact_after(data[at + 2 : after])
+        at = after
     if header is None:
         raise ImageError("is a jpeg without a size")
-    return header
+    if progressive and len(exact) < 64 * header.channels:
+        raise ImageError("is a jpeg that is cut off: its last scans are missing")
+    return header._replace(end=at - 2)
+
+
+def _exact_after(scan: bytes) -> set[tuple[int, int]]:
+    """Component and number of the coefficients that a progressive scan gives to their last bit."""
+    if len(scan) < 6 or scan[-1] & 15:
+        return set()
+    return {(c, k) for c in scan[1:-3:2] for k in range(scan[-3], min(scan[-2], 63) + 1)}
 
 
 def _next_marker(data: bytes, at: int) -> tuple[int, int]:

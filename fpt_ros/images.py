@@ -77,6 +77,12 @@ class Reading:
 
 DEFAULT = Reading()
 
+MISSING, CORNER = 128, 4
+"""libjpeg gives this value to all pixels whose data are missing, and so to those at the end of the
+last row, of which so many a side are looked at."""
+FILLER = b"".join(bytes(range(1, 255)) + bytes([0xFF, restart]) for restart in range(0xD0, 0xD8))
+"""Coded data of some picture, with all the restart markers that it might have."""
+
 
 def check_image(message: RawImage, reading: Reading = DEFAULT) -> Layout:
     """The layout of a raw image. Touches no pixel.
@@ -197,6 +203,16 @@ def _decoded(data: bytes, header: FileHeader) -> np.ndarray:
     """Samples as they lie in the file, [h, w] or BGR or BGRA, neither turned nor scaled."""
     if header.kind == "png":
         check_png(data)
+    image = _by_opencv(data, header)
+    if header.kind == "jpeg" and np.all(image[-CORNER:, -CORNER:] == MISSING):
+        # Data that are all there end the picture whatever follows them; else it fills the gap.
+        more = b"".join([data[: header.end], FILLER, data[header.end :]])
+        if not np.array_equal(_by_opencv(more, header), image):
+            raise ImageError("is a jpeg that is cut off: coded data are missing before its end")
+    return image
+
+
+def _by_opencv(data: bytes, header: FileHeader) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

@@ -224,6 +224,48 @@ def test_a_jpeg_cut_anywhere(options):
     assert check_compressed(message(data)).height == 48
 
 
+WAYS = {
+    "plain": (),
+    "restarts": (cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
+    "optimised": (cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+    "4:4:4": (7, 0x111111),  # IMWRITE_JPEG_SAMPLING_FACTOR, which OpenCV 4.6 passes over
+}
+
+
+@pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("colour", [True, False])
+def test_half_a_jpeg_with_an_end_marker_is_none(options, colour):
+    """As libjpeg completes it: the rest is grey. Only the last block's loss cannot be seen."""
+    picture = cv2.resize(smooth(), (100, 92))
+    data = jpeg(picture if colour else picture[..., 0], *options)
+    begin = data.index(b"\xff\xda") + 16
+    for end in np.linspace(begin, len(data) - 80, 40).astype(int):
+        cut = data[:end].rstrip(b"\xff") + b"\xff\xd9"
+        with pytest.raises(ImageError, match="jpeg that is cut off"):
+            read(cut)
+    assert read(data).shape == (92, 100, 3)
+
+
+def test_half_a_progressive_jpeg_with_an_end_marker_is_none():
+    """Whatever comes before the last scan, without which nothing is exact."""
+    data = jpeg(smooth(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    last = data.rindex(b"\xff\xda")
+    for end in np.linspace(data.index(b"\xff\xda") + 16, last, 40).astype(int):
+        with pytest.raises(ImageError, match="jpeg that is cut off"):
+            check_compressed(message(data[:end].rstrip(b"\xff") + b"\xff\xd9"))
+
+
+@pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
+def test_grey_pictures_are_whole(options):
+    """Of the very grey that stands for what is missing."""
+    picture = smooth()
+    picture[20:, 20:] = 128
+    data = jpeg(picture, *options)
+    assert (cv2.imdecode(np.frombuffer(data, np.uint8), -1)[-4:, -4:] == 128).all()
+    assert np.abs(read(data).astype(int) - picture).mean() < 12
+    assert (read(jpeg(np.full((40, 40, 3), 128, np.uint8), *options)) == 128).all()
+
+
 def test_a_png_cut_or_changed_anywhere():
     data = png(RGB, 8, 2)
     for at in range(len(data)):

@@ -23,12 +23,14 @@ The frames' order is right."""
 
 
 class Packet(NamedTuple):
-    """What counts of a packet. suspect: the demuxer misses bytes of it."""
+    """What counts of a packet. suspect: bytes of it are missing. place: of its first one in the
+    file, where that is known."""
 
     pts: int | None
     dts: int | None
     key: bool
     suspect: bool
+    place: int | None
 
 
 class Frame(NamedTuple):
@@ -66,7 +68,9 @@ def decoded(container: Any, stream: Any, scan: Scan) -> Iterator[Any]:
             if packet.size:
                 packet_at[packet.pts] = number
                 scan.packets.append(
-                    Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt)
+                    Packet(
+                        packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt, packet.pos
+                    )
                 )
             try:
                 frames = packet.decode()
@@ -82,6 +86,14 @@ def decoded(container: Any, stream: Any, scan: Scan) -> Iterator[Any]:
                 yield frame
     except av.FFmpegError as error:
         scan.end = f"breaks off: {error.strerror}"
+
+
+def suspect(scan: Scan, losses: list[int]) -> None:
+    """Note in `scan` what bytes are missing of, given the places in the file after the gaps."""
+    places = [-1 if packet.place is None else packet.place for packet in scan.packets]
+    ends = np.searchsorted(np.maximum.accumulate(places, dtype=int), losses)
+    for number in ends[ends > 0] - 1:
+        scan.packets[number] = scan.packets[number]._replace(suspect=True)
 
 
 def untrusted(scan: Scan) -> set[int]:
@@ -112,7 +124,7 @@ def untrusted(scan: Scan) -> set[int]:
 def _missing(scan: Scan) -> set[int]:
     """Packets that miss bytes, or packets before them.
 
-    A demuxer also suspects the last ones of a recording that another one was joined to.
+    The last ones of a recording that another one was joined to seem to, too.
     """
     times = [packet.dts for packet in scan.packets]
     steps = [0] * len(times)

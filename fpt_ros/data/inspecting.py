@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from fpt_ros.data.clips import SampleError, parse_clip
 from fpt_ros.data.drawing import contact_sheet, write_video
-from fpt_ros.data.shards import find_shards, read_samples
+from fpt_ros.data.shards import find_shards, whole_samples
 from fpt_ros.data.statistics import ClipStatistics, clip_statistics, summary
 
 if TYPE_CHECKING:
@@ -41,21 +40,18 @@ def inspect_shards(inputs: list[Path], out: Path, skip: int, shown: int) -> dict
     drawn: list[Clip] = []
     lot = np.random.default_rng(0)
     for shard in tqdm(shards, "reading", unit="shard"):
-        try:
-            for sample in read_samples(shard, foreign):
-                try:
-                    clip = parse_clip(sample)
-                except SampleError as error:
-                    bad.append(f"{shard.name}: {error}")
-                    continue
-                statistics.append(clip_statistics(clip, skip))
-                place = int(lot.integers(len(statistics)))  # keeps every clip equally likely
-                if len(drawn) < shown:
-                    drawn.append(clip)
-                elif place < shown:
-                    drawn[place] = clip
-        except (tarfile.TarError, OSError) as error:
-            bad.append(str(error))
+        for sample in whole_samples(shard, bad, foreign):
+            try:
+                clip = parse_clip(sample)
+            except SampleError as error:
+                bad.append(f"{shard.name}: {error}")
+                continue
+            statistics.append(clip_statistics(clip, skip))
+            place = int(lot.integers(len(statistics)))  # keeps every clip equally likely
+            if len(drawn) < shown:
+                drawn.append(clip)
+            elif place < shown:
+                drawn[place] = clip
     out.mkdir(parents=True, exist_ok=True)
     found = summary(statistics, skip, bad) | {"foreign": foreign}
     (out / "statistics.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -97,6 +97,25 @@ def read_samples(path: Path, foreign: list[str] | None = None) -> Iterator[dict[
             yield {"__key__": key} | {k: file.read() for k, file in contents.items() if file}
 
 
+def whole_samples(
+    path: Path, problems: list[str], foreign: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """As read_samples, but a shard that is not whole, or cannot be read, ends where it breaks off.
+
+    Args:
+        problems: takes a line where it does, or has no sample: the shard, why, samples it gave.
+    """
+    count = 0
+    try:
+        for sample in read_samples(path, foreign):
+            yield sample
+            count += 1
+    except (tarfile.TarError, OSError) as error:
+        problems.append(f"{error}; the samples before that are taken: {count}")
+    else:
+        problems += [] if count else [f"{path} has no sample"]
+
+
 def sample_places(
     path: Path, foreign: list[str] | None = None
 ) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:

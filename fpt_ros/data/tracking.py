@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from fpt_ros.data import jobs
 from fpt_ros.data.clips import SampleError, parse_clip, track_files
 from fpt_ros.data.query_points import draw_queries
-from fpt_ros.data.shards import ShardWriter, claimed, find_shards, read_samples
+from fpt_ros.data.shards import ShardWriter, claimed, find_shards, whole_samples
 from fpt_ros.data.trackers import load_tracker
 from fpt_ros.data.trusting import believed
 
@@ -39,7 +38,7 @@ def track_shards(
         all_tracks: keep also what is doubtful (see `fpt_ros.data.trusting`).
 
     Returns what was written now and what was skipped; a clip that cannot be read costs only
-    itself, a shard that is not a whole tar file costs itself.
+    itself, a shard that is not a whole tar file what comes after its damage.
 
     Raises:
         FileNotFoundError: an input is not there.
@@ -70,27 +69,28 @@ def track_shard(
     """Write one shard."""
     target, shard = job
     report, track = jobs.Report(), load_tracker(tracker, device)
-    try:
-        with ShardWriter(target) as writer:
-            hide = not jobs.in_main_process()
-            samples = read_samples(shard, report.notes)
-            for sample in tqdm(samples, shard.name, unit=" clips", leave=False, disable=hide):
-                try:
-                    clip = parse_clip(sample, tracked=False)
-                except SampleError as error:
-                    report.skipped.append(f"{shard.name}: {error}")
-                    continue
-                queries = draw_queries(clip.frames, points, _generator(seed, clip.key))
-                tracks, visible = track(clip.frames, queries)
-                if not all_tracks:
-                    visible = believed(clip.frames, tracks, visible, track)
-                files = track_files(tracks, visible)
-                kept = {k: v for k, v in sample.items() if k != "__key__" and k not in files}
-                writer.add(clip.key, {**kept, **files})
-                report.clips += 1
-    except (tarfile.TarError, OSError) as error:
-        return jobs.Report(0, [str(error)])
-    report.notes = [f"{name} is of no sample: passed over" for name in report.notes]
+    hide = not jobs.in_main_process()
+    problems: list[str] = []
+    foreign: list[str] = []
+    samples = whole_samples(shard, problems, foreign)
+    with ShardWriter(target) as writer:
+        for sample in tqdm(samples, shard.name, unit=" clips", leave=False, disable=hide):
+            try:
+                clip = parse_clip(sample, tracked=False)
+            except SampleError as error:
+                report.skipped.append(f"{shard.name}: {error}")
+                continue
+            queries = draw_queries(clip.frames, points, _generator(seed, clip.key))
+            tracks, visible = track(clip.frames, queries)
+            if not all_tracks:
+                visible = believed(clip.frames, tracks, visible, track)
+            files = track_files(tracks, visible)
+            kept = {k: v for k, v in sample.items() if k != "__key__" and k not in files}
+            writer.add(clip.key, {**kept, **files})
+            report.clips += 1
+    again = f"; once it is whole, delete {target} to track it again" if report.clips else ""
+    report.skipped += [text + again for text in problems]
+    report.notes = [f"{name} is of no sample: passed over" for name in foreign]
     return report
 
 

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from fpt_ros.data import decoding
+from fpt_ros.data import decoding, transport
 from fpt_ros.data.clips import rgb_converter
 from fpt_ros.data.cutting import Recording
 
@@ -68,7 +68,9 @@ class VideoSource:
         with self._opened() as (container, stream):
             for _ in decoding.decoded(container, stream, scan):
                 pass
-            unit = float(stream.time_base)
+            unit, pid = float(stream.time_base), stream.id
+        if scan.lossy:
+            decoding.suspect(scan, transport.losses(self.path, pid))
         shown = decoding.shown_at(scan)
         notes = [self._stream[1], scan.end]
         sizes = [frame.size for frame in scan.frames]

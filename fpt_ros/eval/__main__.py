@@ -15,7 +15,6 @@ import dataclasses
 import json
 import math
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
             run(options)
         else:
             run_other(options)
-    except (ValueError, OSError, tarfile.TarError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"fpt-eval: {error}")
 
 
@@ -139,10 +138,19 @@ def run(options: argparse.Namespace) -> None:
     settings = (options.skip, options.cases, options.seed, options.noise)
     cases, _ = read_cases("choose-on", known, *settings)
     choices = choose(cases, predict(model, cases, title="choosing")[1])
-    found = {}
+    found, left_out = {}, []
     for name, shards in tqdm(sets.items(), unit=" sets"):
-        found[name] = evaluate(name, model, *read_cases(name, shards, *settings), choices)
+        try:
+            cases_and_skip = read_cases(name, shards, *settings)
+        except ValueError as error:
+            left_out.append(str(error))
+            continue
+        found[name] = evaluate(name, model, *cases_and_skip, choices)
         write_figures(options, model, choices, found)  # if the next set fails, what there is stays
+    if not found:
+        raise ValueError("; ".join(left_out))
+    for text in left_out:
+        print(f"left out: {text}", file=sys.stderr)
     write_plots(found, options.out)
     asked = {name: one.cases for name, one in found.items()}
     write_contact_sheet(model, asked, options.out / "contact_sheet.png")

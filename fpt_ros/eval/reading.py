@@ -17,7 +17,7 @@ from fpt_ros.data import DEFAULT_SKIP
 from fpt_ros.data.clips import SampleError, parse_bodies, parse_tracks
 from fpt_ros.data.moments import FEWEST_TRACKS, read_moment, start_frames, usable
 from fpt_ros.data.points import MOVING, moves
-from fpt_ros.data.shards import find_shards, read_samples
+from fpt_ros.data.shards import find_shards, whole_samples
 from fpt_ros.eval.cases import NOISE, Case, Cases, make_case
 
 if TYPE_CHECKING:
@@ -76,19 +76,22 @@ def read_cases(
     """At most `count` cases, spread over the clips, in their order, and the skip they have.
 
     Without a skip it is 25, as in training on videos, or 1 where the first clip is too short for
-    that, as simulated ones are. Samples that cannot be read are named on standard error and left
-    out.
+    that, as simulated ones are. Samples that cannot be read, what comes after the damage of a shard
+    that is not whole, and files of no sample are named on standard error and left out.
 
     Raises:
         ValueError: there is no case at all; the message says why.
-        tarfile.ReadError: a shard is not whole.
     """
     if skip is None:
         skip = _usual_skip(shards)
-    samples = tqdm(_samples(shards), f"{name}: looking for motion", unit=" clips", leave=False)
+    left_out: list[str] = []
+    samples = _samples(shards, left_out)
+    looked_at = tqdm(samples, f"{name}: looking for motion", unit=" clips", leave=False)
     clips = [
-        _look(sample, skip, np.random.default_rng([seed, n])) for n, sample in enumerate(samples)
+        _look(sample, skip, np.random.default_rng([seed, n])) for n, sample in enumerate(looked_at)
     ]
+    for text in left_out:
+        tqdm.write(f"left out: {text}", file=sys.stderr)
     if not any(clip.starts for clip in clips):
         raise ValueError(f"{name}: {_why_none(clips, skip)}")
     chosen = choose_starts([clip.starts for clip in clips], count, seed)
@@ -120,9 +123,15 @@ def choose_starts(starts: list[list[int]], count: int, seed: int) -> list[list[i
     return [sorted(found) for found in chosen]
 
 
-def _samples(shards: list[Path]) -> Iterator[dict[str, Any]]:
+def _samples(shards: list[Path], left_out: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """What the shards hold. `left_out` takes lines of what is not whole, empty, or of no sample."""
+    left_out = [] if left_out is None else left_out
     for shard in shards:
-        yield from read_samples(shard)
+        foreign: list[str] = []
+        yield from whole_samples(shard, left_out, foreign)
+        if foreign:
+            more = ", ..." if len(foreign) > 3 else ""
+            left_out.append(f"{len(foreign)} files of no sample: {', '.join(foreign[:3])}{more}")
 
 
 def _usual_skip(shards: list[Path]) -> int:
@@ -186,7 +195,7 @@ def scene_of(sample: dict[str, Any]) -> str:
 def _why_none(clips: list[ClipStarts], skip: int) -> str:
     readable = [clip for clip in clips if not clip.problem]
     if not readable:
-        return clips[0].problem if clips else "the shards are empty"
+        return clips[0].problem if clips else "there is no sample in its shards"
     longest = max(clip.frames for clip in readable)
     if longest <= skip:
         fits = f"--skip {longest - 1} at most fits" if longest > 1 else "no skip fits"

@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     cores = 1 if info.device.startswith("cuda") else len(os.sched_getaffinity(0))
     wanted = Run(pokes, asking, info.sha256, args.topic, args.every, args.with_images)
     report = run_bag(args.bag, args.out, wanted, args.workers or cores)
-    for note in [*report.notes, *report.unreadable[:3]]:
+    for note in [*report.notes, *report.lost, *report.unreadable[:3]]:
         print(f"note: {note}", file=sys.stderr)
     if report.unreadable:
         print(f"{len(report.unreadable)} images could not be read", file=sys.stderr)

@@ -15,7 +15,7 @@ from fpt_ros.recordings.cameras import decode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jaxtyping import Float, Float64, UInt8
+    from jaxtyping import Bool, Float, Float64, UInt8
 
     from fpt_ros.images import Reading
     from fpt_ros.recordings.pokes_file import TimedPoke
@@ -25,6 +25,8 @@ SIDE = 384
 """Images are followed at so many pixels a side, smaller ones at their own."""
 STRETCH = 32
 """Frames that are followed at once."""
+AHEAD = 5
+"""Images: a lost point whose last motion would have taken it out of the picture by then left it."""
 AROUND = 12
 """Columns and rows of the points round about, by whose motion a lost point goes on."""
 
@@ -40,6 +42,7 @@ class Follower:
         self._begun = np.zeros(len(pokes), bool)
         self._frames: list[UInt8[np.ndarray, "s s 3"]] = []
         self._new: list[np.ndarray] = []  # of each waiting frame, what begins there
+        self._seconds: list[float] = []
         self._found: list[Float64[np.ndarray, "p 2"]] = []
 
     def add(self, image: Message, seconds: float, reading: Reading) -> None:
@@ -48,6 +51,7 @@ class Follower:
         Raises:
             ValueError: a poke begins on no point of it.
         """
+        self._seconds.append(seconds)
         try:
             rgb = decode(image, reading)[1]
         except ImageError:
@@ -77,7 +81,24 @@ class Follower:
         if self._frames:
             self._follow()
             self._found.append(self._last)
+            self._frames = []
         return np.stack(self._found) if self._found else np.zeros((0, len(self._pokes), 2))
+
+    def losses(self, topic: str) -> list[str]:
+        """A line for each poke that was not seen all the time that it holds: where, when, why."""
+        found = self.positions()
+        lines = []
+        for number, poke in enumerate(self._pokes):
+            asked = np.array([poke.holds(topic, seconds) for seconds in self._seconds], bool)
+            lost = asked & np.isnan(found[:, number, 0])
+            if asked.any() and not lost.any():
+                continue
+            where = f"the poke at ({poke.x:g}, {poke.y:g}) from {poke.start:g} s on {topic}"
+            how = "is on no image: there is none while it holds"
+            if asked.any():
+                how = _loss(found[:, number], asked, self._size, self._seconds)
+            lines.append(f"{where} {how}")
+        return lines
 
     def _follow(self) -> None:
         """Follow through the waiting frames. The last begins the next stretch."""
@@ -105,8 +126,9 @@ def follow(
     images: Iterable[tuple[Message, float]],
     pokes: dict[str, list[TimedPoke]],
     reading: Reading,
-) -> dict[str, Float[np.ndarray, "t p 2"]]:
-    """Positions, pixels, of each topic's followed pokes in each of its images.
+) -> tuple[dict[str, Float[np.ndarray, "t p 2"]], list[str]]:
+    """Positions, pixels, of each topic's followed pokes in each of its images; and a line for each
+    poke that was lost.
 
     Args:
         images: all of the bag's in order, with the seconds into it.
@@ -115,4 +137,28 @@ def follow(
     for image, seconds in images:
         if image.topic in followers:
             followers[image.topic].add(image, seconds, reading)
-    return {topic: follower.positions() for topic, follower in followers.items()}
+    places = {topic: follower.positions() for topic, follower in followers.items()}
+    return places, [line for topic, of in followers.items() for line in of.losses(topic)]
+
+
+def _loss(
+    places: Float[np.ndarray, "t 2"],
+    asked: Bool[np.ndarray, " t"],
+    size: np.ndarray,
+    seconds: list[float],
+) -> str:
+    """When and why a poke was lost first, whether it was seen again, and what that cost.
+
+    It left the picture if it would have, had it gone on as in its last images.
+    """
+    seen = ~np.isnan(places[:, 0])
+    lost = asked & ~seen
+    first = int(lost.argmax())
+    last = places[max(first - AHEAD, 0) : first][seen[max(first - AHEAD, 0) : first]]
+    ahead = last[-1] + AHEAD * np.diff(last, axis=0).mean(0) if len(last) > 1 else size / 2
+    inside = np.all((ahead > -0.5) & (ahead < size - 0.5))
+    why = "it is hidden, or looks different" if inside else "it left the picture"
+    again = asked & seen & (np.arange(len(seen)) > first)
+    then = f"seen again at {seconds[again.argmax()]:.3f} s" if again.any() else "not seen again"
+    count = f"{lost.sum()} of its {asked.sum()} images are without it"
+    return f"was lost at {seconds[first]:.3f} s ({why}), {then}: {count}"

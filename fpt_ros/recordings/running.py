@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fpt_ros.recordings.pokes_file import TimedPoke
 
 SECOND = 10**9
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,13 @@ class Run:
 
 @dataclass
 class Report:
-    """What became of a run. images: that were predicted on; before: by runs that were killed."""
+    """What became of a run. images: that were predicted on; before: by runs that were killed.
+    lost: of each followed poke that was not seen all the time, when, and why."""
 
     images: int = 0
     before: int = 0
     notes: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
@@ -85,7 +90,7 @@ def run_bag(source: Path, out: Path, run: Run, workers: int) -> Report:
     report = Report(notes=notes)
     out.parent.mkdir(parents=True, exist_ok=True)
     with unfinished_bag(out, settings) as (writer, written):
-        jobs = _jobs(bag, topics, run)
+        jobs = _jobs(bag, topics, run, report)
         total = sum(
             -(-bag.counts.get((t, k), 0) // run.every) for t in topics for k in (RAW, COMPRESSED)
         )
@@ -126,8 +131,8 @@ def _write(job: Job, answer: Answer, run: Run, writer: BagWriter, report: Report
     writer.write([job.image, *messages] if run.with_images else messages)
 
 
-def _jobs(bag: Bag, topics: list[str], run: Run) -> Iterator[Job]:
-    """Every n-th image of each topic, with its pokes."""
+def _jobs(bag: Bag, topics: list[str], run: Run, report: Report) -> Iterator[Job]:
+    """Every n-th image of each topic, with its pokes. Those that the tracker loses are reported."""
     namespaces = output_topics(topics)
     fixed = {t: [p for p in run.pokes if not p.follow and p.topic in (None, t)] for t in topics}
     moving = {t: [p for p in run.pokes if p.follow and p.topic in (None, t)] for t in topics}
@@ -135,7 +140,9 @@ def _jobs(bag: Bag, topics: list[str], run: Run) -> Iterator[Job]:
     if any(moving.values()):
         total = sum(bag.counts.get((t, k), 0) for t in topics for k in (RAW, COMPRESSED))
         images = tqdm(_images(bag, topics), "following the pokes", total, unit=" images")
-        places = follow(images, moving, run.asking.reading)
+        places, report.lost = follow(images, moving, run.asking.reading)
+        for line in report.lost:
+            _log.warning("%s", line)
     seen = dict.fromkeys(topics, 0)
     for image, seconds in _images(bag, topics):
         topic, number = image.topic, seen[image.topic]

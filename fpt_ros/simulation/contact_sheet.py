@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import argparse
-from itertools import chain
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fpt_ros.data.clips import parse_clip
-from fpt_ros.data.shards import find_shards, read_samples
+from fpt_ros.data.shards import find_shards, whole_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,11 +59,14 @@ def some_clips(inputs: list[Path], each: int) -> Iterator[Clip]:
     """The first clips of each input, one of a scene."""
     for path in inputs:
         scenes: dict[str, Clip] = {}
-        for sample in chain.from_iterable(map(read_samples, find_shards([path]))):
+        problems: list[str] = []
+        for sample in (s for shard in find_shards([path]) for s in whole_samples(shard, problems)):
             clip = parse_clip(sample)
             scenes.setdefault(clip.meta["scene"], clip)
             if len(scenes) == each:
                 break
+        for text in problems:
+            print(text, file=sys.stderr)
         yield from scenes.values()
 
 

@@ -2,6 +2,7 @@
 """Shards as they come: foreign files, damage, other names. Grouped as WebDataset does."""
 
 import io
+import re
 import tarfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import webdataset
 from footage import fpt_data, moving
 
 from fpt_ros.data.clips import Clip, SampleError, clip_files, parse_clip, parse_tracks
-from fpt_ros.data.shards import files_below, find_shards, read_samples, sample_places
+from fpt_ros.data.shards import files_below, find_shards, read_samples, sample_places, whole_samples
 from fpt_ros.training.index import ShardIndex
 from fpt_ros.training.sources import Source
 
@@ -107,6 +108,25 @@ def test_a_shard_that_is_not_whole_gives_what_it_has(tmp_path, how):
     assert found == ["a", "b"]
     index = ShardIndex([Source((path,))], quiet=True)
     assert len(index) == 2 and "shard.tar is not a whole tar file" in index.broken[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "taken", "said"),
+    [
+        (lambda whole: whole[: 7 * 1024 + 100], ["a", "b"], "is not a whole tar file: .*taken: 2"),
+        (lambda whole: b"", [], "is not a whole tar file: empty file; .*taken: 0"),
+        (lambda whole: b"plain text\n" * 200, [], "is not a whole tar file: .*taken: 0"),
+        (lambda whole: bytes(10240), [], "has no sample"),
+    ],
+    ids=["cut", "nothing", "text", "empty tar"],
+)
+def test_whatever_a_shard_is_one_line_says_it(tmp_path, content, taken, said):
+    path = tar(tmp_path / "shard.tar", sample("a") + sample("b") + sample("c"))
+    path.write_bytes(content(path.read_bytes()))
+    problems = []
+    assert [one["__key__"] for one in whole_samples(path, problems)] == taken
+    [line] = problems
+    assert re.fullmatch(rf"{path} {said}", line)
 
 
 def npz():

@@ -17,7 +17,7 @@ from footage import contents, fpt_data, moving, texture
 from fpt_ros.data.clips import Clip, clip_files, parse_clip
 from fpt_ros.data.lucas_kanade import track_points
 from fpt_ros.data.query_points import draw_queries
-from fpt_ros.data.shards import ShardWriter, claimed, read_samples
+from fpt_ros.data.shards import ShardWriter, claimed, find_shards, read_samples
 from fpt_ros.data.trackers import load_tracker
 from fpt_ros.data.tracking import track_shards
 
@@ -165,18 +165,23 @@ def test_bad_clips_and_shards_are_named_and_skipped(shards, tmp_path):
     bad = tmp_path / "in"
     shutil.copytree(shards, bad)
     whole = (bad / "shard-000000.tar").read_bytes()
-    (bad / "shard-000000.tar").write_bytes(whole[: len(whole) // 2])
+    (bad / "shard-000000.tar").write_bytes(whole.rstrip(b"\0")[:-100])
     with ShardWriter(bad / "shard-000002.tar") as writer:
         writer.add("fine", clip_files(Clip("fine", moving(5, size=64))))
         writer.add("foul", {"video.mpg": b"nonsense"})
     report = track_shards([bad], tmp_path / "out", points=20)
-    assert report.clips == 3
+    assert report.clips == 4
     assert len(report.skipped) == 2
-    half, foul = report.skipped
+    cut, foul = report.skipped
     assert "shard-000002.tar: sample 'foul': video.mpg cannot be decoded" in foul
-    assert "shard-000000.tar is not a whole tar file" in half
-    names = [path.name for path in sorted((tmp_path / "out").glob("*.tar"))]
-    assert names == ["shard-000001.tar", "shard-000002.tar"]
+    target = tmp_path / "out" / "shard-000000.tar"
+    assert "shard-000000.tar is not a whole tar file" in cut and "taken: 1; once" in cut
+    assert cut.endswith(f"delete {target} to track it again")
+    assert [len(list(read_samples(shard))) for shard in find_shards([tmp_path / "out"])] == [
+        1,
+        2,
+        1,
+    ]
 
 
 def test_mistakes_are_refused(shards, tracked, tmp_path):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,27 @@ def test_what_is_missing_or_wrong_is_said(data, tiny_checkpoint, tmp_path, capsy
         with pytest.raises(SystemExit, match=expected):
             main([*arguments, *common])
     assert not out.exists()
+
+
+def test_sets_with_broken_shards_are_judged_as_far_as_they_go(
+    data, tiny_checkpoint, tmp_path, capsys
+):
+    whole = write_squares(tmp_path / "set", clips=4, seed=4)
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2])
+    text = tmp_path / "text.tar"
+    text.write_text("no tar\n" * 200)
+    main([
+        str(whole.parent), str(text), "--choose-on", str(data / "val"), "--cases", "2",
+        "--checkpoint", str(tiny_checkpoint), "--out", str(tmp_path / "out"), "--device", "cpu",
+    ])  # fmt: skip
+    sets = json.loads((tmp_path / "out" / "figures.json").read_text())["sets"]
+    assert list(sets) == ["set"] and sets["set"]["clips"] == 2
+    said = re.split("[\r\n]", capsys.readouterr().err)
+    lines = [line for line in said if line.startswith("left out: ")]
+    assert [line.partition(": ")[2].partition(" is not a whole")[0] for line in lines] == [
+        str(whole), str(text), "text: there is no sample in its shards",
+    ]  # fmt: skip
 
 
 def test_pictures_are_exchanged_between_scenes():

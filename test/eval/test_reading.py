@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from squares import squares_clip, write_squares
 
 from fpt_ros.data.clips import clip_files
-from fpt_ros.data.shards import ShardWriter, shard_path
+from fpt_ros.data.shards import ShardWriter, find_shards, shard_path
 from fpt_ros.eval.reading import choose_starts, find_sets, read_cases
 
 
@@ -105,6 +106,22 @@ def test_a_bad_sample_is_named_and_costs_only_itself(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "left out: sample 'clip-0': tracks.npy" in said
     assert "left out: sample 'clip-1': video.mpg" in said
+
+
+def test_files_of_no_sample_and_empty_shards_are_named(tmp_path, capsys):
+    shard = write_squares(tmp_path, 2)
+    with tarfile.open(tmp_path / "strange.tar", "w") as tar:
+        for name in ("README", "a.jpg"):
+            tar.addfile(tarfile.TarInfo(name))
+    tarfile.open(tmp_path / "empty.tar", "w").close()
+    found, _ = read_cases("set", find_shards([tmp_path]), 1, 10)
+    assert {case.key for case in found.each} == {"clip-000", "clip-001"}
+    said = capsys.readouterr().err
+    assert f"left out: {tmp_path}/empty.tar has no sample" in said
+    assert f"left out: 2 files of no sample: {tmp_path}/strange.tar: README, " in said
+    shard.unlink()
+    with pytest.raises(ValueError, match="set: there is no sample in its shards"):
+        read_cases("set", find_shards([tmp_path]), None, 10)
 
 
 def test_clips_that_were_never_tracked(tmp_path):

@@ -20,6 +20,7 @@ from small_bags import (
     WIDTH,
     WITHOUT_ROS,
     fpt_bag,
+    picture,
     pokes_file,
     read,
     sliding,
@@ -129,6 +130,36 @@ def test_pokes_by_time_and_carried_along(tmp_path, bag_run):
     assert [len(some) for some in followed] == [0] * 5 + [1] * 35
     for number, [poke] in enumerate(followed[5:]):
         assert abs(poke.x - (26 + 0.8 * number)) < 1 and abs(poke.y - 36) < 1
+
+
+def test_pokes_that_are_lost_are_named(tmp_path, tiny_checkpoint, capsys, monkeypatch, caplog):
+    frames = sliding(25, speed=4)
+    for frame in frames[5:8]:  # something passes
+        frame[:50, :80] = 255 - picture(3, 48, 80)[:1]
+    bag = write(tmp_path / "in", {"/image": frames})
+    entry = "x: {}, y: 36, dx: 9, dy: 0, follow: true, start: {}"
+    leaves = "{" + entry.format(66, 1) + "}"  # on the square
+    passed = "{x: 12, y: 10, dx: 1, dy: 0, follow: true}"
+    stays = "{x: 88, y: 60, dx: 2, dy: 0, follow: true}"
+    late = "{" + entry.format(30, 5) + "}"
+    pokes = pokes_file(tmp_path, leaves, passed, stays, late)
+    options = ("--pokes", pokes, "--checkpoint", tiny_checkpoint, "--workers", 1, "--grid", 1, 1)
+    status, said = fpt_bag(capsys, monkeypatch, "run", bag, tmp_path / "out", *options)
+    assert status == 0
+    lines = [line for line in said.splitlines() if line.startswith("note: the poke at")]
+    left, hidden, never = lines
+    assert re.search(r"\(66, 36\) from 1 s on /image was lost at 1\.[4-7].*left the pic", left)
+    assert "not seen again: " in left
+    assert re.search(r"\(12, 10\) from 0 s on /image was lost at 0\.[345].*it is hidden", hidden)
+    assert "seen again at 0.8" in hidden and "of its 25 images are without it" in hidden
+    assert never.endswith(
+        "(30, 36) from 5 s on /image is on no image: there is none while it holds"
+    )
+    motions = [message.pokes for _, message in read(tmp_path / "out")["/motion"]]
+    assert all(any(poke.dx == 2 for poke in some) for some in motions)  # of which nothing is said
+    without = sum(all(poke.dx != 1 for poke in some) for some in motions)
+    assert f"s: {without} of its 25 images" in hidden
+    assert [record.getMessage() for record in caplog.records] == [line[6:] for line in lines]
 
 
 def test_killed_and_continued(tmp_path, tiny_checkpoint, capsys, monkeypatch):
