@@ -33,6 +33,8 @@ WAYS = (0.01, 0.02, 0.04)
 NOISES = (0.5, 1.0, 2.0, 4.0)
 POKES = ((1, 0.0), (2, 0.0), (4, 0.0), (4, 3.0))
 """How many, and how far off, pixels."""
+FELT = 2.0
+"""Pixels of error of where the hand says that a poked point went."""
 POINTS = 60
 GROUPS = 4
 """Known and unseen mechanisms, square and askew: a quarter of the scenes each."""
@@ -101,7 +103,9 @@ def pokes(known: KnownJoint) -> Iterator[Answer]:
 
 
 def observed(known: KnownJoint) -> Iterator[Answer]:
-    """Pictures before and after, followed by the built-in tracker; exact and noisy depth."""
+    """Pictures before and after, followed by the built-in tracker; exact and noisy depth; where a
+    poked point went is known to FELT, or only its place before."""
+    images = known.scene.before.image
     for way in WAYS:
         shot, _ = known.scene.after[way]
         for noisy in (False, True):
@@ -109,12 +113,15 @@ def observed(known: KnownJoint) -> Iterator[Answer]:
             if noisy:
                 before, after = (noisy_depth(one, known.rng) for one in (before, after))
             name = f"seen {100 * way:g} cm, {'noisy' if noisy else 'exact'} depth"
-            poke = np.append(known.some(1)[0], [0.0, 0.0])[None]
-            images = known.scene.before.image, shot.image
-            seen = observe(known.camera, *images, before, after, poke)
-            at = seen.points[seen.moved], (seen.points + seen.shifts)[seen.moved]
-            about = known.about | {"asked": name, "way": "joint", "followed": len(at[0])}
-            yield of_joints(about, known, way, seen.joints)
+            place = known.some(1)
+            felt = known.flow(place, way) + known.rng.normal(0, FELT, (1, 2))
+            pictures = images, shot.image, before, after
+            for shift in (felt, 0 * felt) if noisy else (felt,):
+                seen = observe(known.camera, *pictures, np.hstack([place, shift]))
+                at = seen.points[seen.moved], (seen.points + seen.shifts)[seen.moved]
+                asked = name if shift is felt else f"{name}, poke not felt"
+                about = known.about | {"asked": asked, "way": "joint", "followed": len(at[0])}
+                yield of_joints(about, known, way, seen.joints)
             yield from _simple_ways(known, name, way, *at, before)
 
 

@@ -34,7 +34,13 @@ from fpt_ros.geometry.motions import (
     rotations,
 )
 from fpt_ros.geometry.priors import weak
-from fpt_ros.geometry.structure import FLAT, find_plane, find_structure
+from fpt_ros.geometry.starts import (
+    edge_turns,
+    hinge_starts,
+    plane_of,
+    slide_starts,
+    turn_of_planes,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -53,16 +59,10 @@ PRICES = (4.0, 2.0, 1.0)
 """Of each level, as a multiple: far minima attract, too."""
 COUNTS = 12.0
 """As how many observations all pixels count: their errors are alike (as in seeing.py)."""
-WAYS = (5.0, 10.0, 20.0, 40.0)
-"""Pixels that are tried."""
-ARMS, ANGLES = (0.4, 0.7, 1.2, 2.5), (10.0, 25.0)
-"""Hinges that are tried: how far off in sizes of the part; pixels of turns about its middle."""
 POKED = 3.0
 """Pixels, spread of what is known of a poke."""
 KEPT = 24
 """Of the starts, at each of the coarser levels."""
-PARALLEL = 0.02
-"""Sine of the angle between two planes that meet nowhere."""
 EXPLAINED = 0.9
 """A motion leaves less than this share of what standing still leaves."""
 
@@ -154,7 +154,7 @@ class Alignment:
         if self.count < FEWEST:
             return []
         known = np.array([self._about_centre(joint) for joint in guesses]).reshape(-1, 6)
-        slides, finest = self._slide_starts(), len(BLURS) - 1
+        slides, finest = slide_starts(self.unit), len(BLURS) - 1
         still = self.costs(Slide(), np.zeros((1, 3)), finest)[0]
         found = []
         for kind in kinds:
@@ -198,7 +198,13 @@ class Alignment:
     ) -> Float[np.ndarray, "s 6"]:
         """Found as free motions first, whose parameters are of one size."""
         slides = self._best(Slide(), slides, 0, 150)
-        turns = self._turns(slides)
+        first, last = (view.points for view in self.levels[0])
+        planes = [plane_of(some, self.centre, self.size) for some in (first, last)]
+        turns = np.concatenate([
+            hinge_starts(slides, self.unit, self.size),
+            edge_turns(self.points, self.unit),
+            turn_of_planes(*planes),
+        ])  # fmt: skip
         shifts = turns[:, 3:] - (rotations(turns[:, :3]) @ turns[:, 3:, None])[..., 0]
         free = np.hstack([turns[:, :3], shifts])
         free = np.concatenate([free, np.hstack([np.full_like(slides, 1e-3), slides])])
@@ -230,9 +236,7 @@ class Alignment:
             hessian = hessian + weighted.mT @ jacobian
         return cost, gradient, hessian
 
-    def _poked(
-        self, depth: Float[np.ndarray, "h w"], pokes: Float[np.ndarray, "p 4"]
-    ) -> Evidence:
+    def _poked(self, depth: Float[np.ndarray, "h w"], pokes: Float[np.ndarray, "p 4"]) -> Evidence:
         """Pokes that moved, robust: a push may have failed."""
         start = self.camera.unproject(pokes[:, :2], depth_at(depth, pokes[:, :2])) - self.centre
         good = np.isfinite(start).all(1) & (np.linalg.norm(pokes[:, 2:], axis=1) > POKED)
@@ -246,67 +250,3 @@ class Alignment:
         """A joint's motion as a free one."""
         shift = joint.rotation @ self.centre + joint.translation - self.centre
         return np.concatenate([rotation_vector(joint.rotation), shift])
-
-    def _slide_starts(self) -> Float[np.ndarray, "h 3"]:
-        """In all directions."""
-        lengths = np.array(WAYS) * self.unit
-        return (sphere(100)[:, None] * lengths[:, None]).reshape(-1, 3)
-
-    def _turns(self, slides: Float[np.ndarray, "h 3"]) -> Float[np.ndarray, "t 6"]:
-        """Hinges that move the middle like a slide or not at all, about edges, and from the plane
-        that most pixels lie in before to that afterwards."""
-        rng = np.random.default_rng(0)
-        way = np.linalg.norm(slides, axis=1, keepdims=True)
-        axes = sphere(60)
-        hinges = [np.hstack([axes * a * self.unit / (0.5 * self.size), 0 * axes]) for a in ANGLES]
-        for arm in np.repeat(ARMS, 3) * self.size:
-            axis = np.cross(slides, rng.normal(size=slides.shape))
-            axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-            hinges.append(np.hstack([axis * way / arm, arm * np.cross(axis, slides / way)]))
-        planes = [self._plane(view.points) for view in self.levels[0]]
-        return np.concatenate([*hinges, self._edge_turns(), turn_of_planes(*planes)])
-
-    def _plane(
-        self, points: Float[np.ndarray, "n 3"]
-    ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
-        """Normal towards the camera, and middle, of the plane that most points lie in."""
-        normal, near = find_plane(points, FLAT * self.size, np.random.default_rng(0))
-        middle = points[near].mean(0)
-        return -np.sign(normal @ (middle + self.centre)) * normal, middle
-
-    def _edge_turns(self) -> Float[np.ndarray, "h 6"]:
-        """Hinges along the edges and the normal of what changed, through its middle and sides."""
-        structure = find_structure(self.points, np.empty((0, 3)))
-        if structure is None:
-            return np.empty((0, 6))
-        amounts = np.concatenate([WAYS, -np.array(WAYS)]) * self.unit / (0.5 * structure.size)
-        d, p, a = np.meshgrid(
-            np.arange(len(structure.directions)), np.arange(len(structure.pivots)), amounts,
-            indexing="ij",
-        )  # fmt: skip
-        turns = structure.directions[d.ravel()] * a.reshape(-1, 1)
-        return np.hstack([turns, structure.pivots[p.ravel()]])
-
-
-def turn_of_planes(
-    before: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]],
-    after: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]],
-) -> Float[np.ndarray, "t 6"]:
-    """The hinge along the line where two planes (normals, places) meet; none of parallel ones."""
-    cross = np.cross(before[0], after[0])
-    sine = float(np.linalg.norm(cross))
-    if sine < PARALLEL:
-        return np.empty((0, 6))
-    turn = cross / sine * np.arctan2(sine, before[0] @ after[0])
-    rows = np.stack([before[0], after[0], cross / sine])
-    middle = 0.5 * (before[1] + after[1])
-    levels = [before[0] @ before[1], after[0] @ after[1], cross @ middle / sine]
-    return np.concatenate([turn, np.linalg.solve(rows, levels)])[None]
-
-
-def sphere(count: int) -> Float[np.ndarray, "n 3"]:
-    """Directions evenly over the sphere, in a Fibonacci spiral."""
-    index = np.arange(count) + 0.5
-    z, turn = 1 - 2 * index / count, np.pi * (1 + 5**0.5) * index
-    across = np.sqrt(1 - z**2)
-    return np.column_stack([across * np.cos(turn), across * np.sin(turn), z])
