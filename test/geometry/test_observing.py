@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fpt_ros.geometry import Camera, JointKind, NoJoint, depth_at, observe, observe_joints
+from fpt_ros.geometry.aligning import Alignment
 from fpt_ros.geometry.motions import Free, Hinge, Slide, inverse, rotations
 from fpt_ros.geometry.observing import follow
 
@@ -125,3 +126,32 @@ def test_inverse_motions_lead_back(motion):
     for number in range(3):
         again = motion.moved(back[number : number + 1], there[number])[0]
         np.testing.assert_allclose(again, points, atol=1e-9)
+
+
+def pattern(shift):
+    """A wall that looks the same every 40 pixels, and its depth [m]."""
+    columns, rows = np.meshgrid(np.arange(320), np.arange(240))
+    grey = 127 + 60 * np.sin((columns - shift) * np.pi / 20) * np.sin(rows * np.pi / 20)
+    image = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    return image, np.full((240, 320), 0.8, np.float32)
+
+
+@pytest.mark.parametrize("went", [25, -15])
+def test_where_a_poke_went_decides_between_motions_that_look_alike(went):
+    before, after = pattern(0), pattern(25)
+    poke = np.array([[160.0, 120, went, 0]])
+    images, depths = zip(before, after, strict=True)
+    best = observe(CAMERA, *images, *depths, poke, kind=JointKind.PRISMATIC).joints[0]
+    np.testing.assert_allclose(best.axis * best.travel, [went * 0.8 / 400, 0, 0], atol=0.006)
+
+
+@pytest.mark.parametrize("motion", [Slide(), Free(), Hinge()], ids=["slide", "free", "hinge"])
+def test_slopes_of_the_cost_are_those_of_differences(motion):
+    images, depths = zip(pattern(0), pattern(6), strict=True)
+    alignment = Alignment(CAMERA, images, depths, np.array([[120.0, 100, 6, 2]]))
+    at = np.array([[0.01, 0.02, -0.01, 0.005, 0.004, 0.002]])[:, -motion.count :]
+    _, gradient, _ = alignment._slopes(motion, at, level=1)
+    step = 1e-5 * np.eye(motion.count)
+    up, down = (alignment.costs(motion, at + way, level=1) for way in (step, -step))
+    differences = (up - down) / 2e-5
+    assert np.linalg.norm(gradient[0] - differences) < 0.02 * np.linalg.norm(differences)
