@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fpt_ros.inference.steps import Steps
     from fpt_ros.ros.transforms import Transforms
 
-    Show = Callable[[Joint, Float[np.ndarray, " 3"], Any], None]
+    Show = Callable[[Joint | None, Float[np.ndarray, " 3"], Any], None]
 
 ASKED_FOR = (JointKind.UNKNOWN, JointKind.PRISMATIC, JointKind.REVOLUTE, JointKind.FREE)
 MASKS = ("mono8", "8UC1")
@@ -41,7 +41,9 @@ class JointAnswers:
     """Answers requests about joints, and shows the best joint of each."""
 
     def __init__(self, transforms: Transforms, show: Show) -> None:
-        """`show` gets the joint, where the first poke begins [m], and the image's header."""
+        """`show` gets the joint (None where the question is refused), where the first poke begins
+        [m], and the image's header.
+        """
         self._transforms, self._show = transforms, show
 
     def predict_motion_3d(
@@ -106,8 +108,8 @@ class JointAnswers:
         )
 
     def _show_best(self, answer: Motion3D | Seen) -> None:
-        if answer.joints and not answer.refusal:
-            self._show(answer.joints[0], answer.handle, answer.header)
+        best = answer.joints[0] if answer.joints and not answer.refusal else None
+        self._show(best, answer.handle, answer.header)
 
 
 def read_pokes_3d(values: Sequence[float]) -> Float[np.ndarray, "q 6"]:

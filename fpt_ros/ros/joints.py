@@ -92,13 +92,18 @@ def joint_path(joint: Joint, handle: Float[np.ndarray, " 3"], header: Header) ->
     return path
 
 
+def no_joint_markers(header: Header) -> MarkerArray:
+    """Deletes what was shown."""
+    return MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
+
+
 def joint_markers(joint: Joint, handle: Float[np.ndarray, " 3"], header: Header) -> MarkerArray:
     """A joint for RViz, after a marker that deletes what was there before.
 
     Namespaces: `axis` (an arrow along which a part slides, or about which it turns),
     `path` (where the handle goes), `text`.
     """
-    markers = [Marker(header=header, action=Marker.DELETEALL)]
+    markers = list(no_joint_markers(header).markers)
     if joint.kind in (JointKind.PRISMATIC, JointKind.REVOLUTE):
         start = joint.origin
         shift = joint.travel * joint.axis

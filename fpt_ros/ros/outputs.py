@@ -22,7 +22,7 @@ from fpt_ros.ros.conversions import (
     rgb_to_message,
     seconds_to_duration,
 )
-from fpt_ros.ros.joints import joint_markers, joint_path
+from fpt_ros.ros.joints import joint_markers, joint_path, no_joint_markers
 from fpt_ros.ros.markers import motion_markers
 from fpt_ros.ros.qos import advertise
 
@@ -117,10 +117,16 @@ class Outputs:
         """`motion` must be on a grid."""
         self._publish("flow", flow_to_message(motion.flow, frame.header))
 
-    def publish_joint(self, joint: Joint, handle: Float[np.ndarray, " 3"], header: Header) -> None:
-        """The joint, and where a point of the part goes along it."""
-        self._publish("joint", joint_markers(joint, handle, header))
-        self._publish("joint_path", joint_path(joint, handle, header))
+    def publish_joint(
+        self, joint: Joint | None, handle: Float[np.ndarray, " 3"], header: Header
+    ) -> None:
+        """The joint, and where a point of the part goes along it; None deletes what was shown."""
+        if joint is None:
+            markers, path = no_joint_markers(header), Path(header=header)
+        else:
+            markers, path = joint_markers(joint, handle, header), joint_path(joint, handle, header)
+        self._publish("joint", markers)
+        self._publish("joint_path", path)
 
     def publish_pictures(self, motion: Motion, frame: Frame, info: CameraInfo | None) -> None:
         """Overlay and markers, each only if somebody listens; others get them when they come."""

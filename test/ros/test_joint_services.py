@@ -104,6 +104,13 @@ def test_a_hinge_by_its_pokes(looking):
         np.testing.assert_allclose([end.x, end.y, end.z], true, atol=0.01)
     turn = path.poses[-1].pose.orientation
     assert 2 * np.arccos(min(abs(turn.w), 1)) == pytest.approx(0.2, abs=0.05)
+    # Where the next question gets no joint, that one is not shown any longer.
+    shown = {topic: len(planner.received[topic]) for topic in ("joint", "joint_path")}
+    one = asked(stamps[0], count=1)
+    assert planner.call("fpt/predict_motion_3d", PredictMotion3D, one).error_code != ErrorCode.NONE
+    [deleted] = planner.wait_for_message("joint", shown["joint"]).markers
+    assert deleted.action == Marker.DELETEALL
+    assert not planner.wait_for_message("joint_path", shown["joint_path"]).poses
 
 
 def test_what_is_wrong_with_a_request_is_named(looking):
