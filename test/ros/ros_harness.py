@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,11 @@ class Planner:
         assert matched.wait(20), f"nobody publishes {topic}"
         time.sleep(SETTLING)
         return subscription
+
+    def in_executor(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call it in the thread that spins, which may else be about to wait for what goes."""
+        task = self._executor.create_task(function, *arguments)
+        self.wait_for(task.done, what=f"{function.__name__} in the executor")
 
     def publish(self, topic: str, message: object) -> None:
         """Publish once somebody listens."""

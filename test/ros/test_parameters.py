@@ -166,7 +166,7 @@ def test_camera_moving_takes_effect_at_once(planner, setting):
     moving = planner.wait_for_message("motion", seen=1)
     assert (still.camera_moving, moving.camera_moving) == (False, True)
     assert still.means != moving.means
-    planner.node.destroy_subscription(subscription)
+    planner.in_executor(planner.node.destroy_subscription, subscription)
 
 
 def test_reconfigured_parameters_take_effect_at_configure(start_node):

@@ -153,7 +153,7 @@ def test_points_that_cannot_be_meant_change_nothing(person):
     person.wait_for(lambda: "not in front" in shown(person)["menu"].description)
     click_in_space(person, (35, 26))
     wait_for_pokes(person, (20, 30, 15, -4))
-    person.node.destroy_publisher(clicks)
+    person.in_executor(person.node.destroy_publisher, clicks)
 
 
 def test_dragging_the_handles_gives_live_answers(person):
@@ -232,7 +232,7 @@ def test_the_picture_is_shown_to_who_looks(person):
         person.wait_for(arrived, what=topic)
         message = person.received[topic][-1]
         assert (message.header.frame_id, message.width, message.height) == (FRAME, *SIZE)
-        person.node.destroy_subscription(subscription)
+        person.in_executor(person.node.destroy_subscription, subscription)
     pixels = np.frombuffer(person.received["view/image"][-1].data, np.uint8)
     assert (pixels.reshape(64, 96, 3) == scene()).all()
     info = person.received["view/camera_info"][-1]

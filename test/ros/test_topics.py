@@ -31,7 +31,7 @@ def listener(planner):
     planner.received.clear()
     yield planner
     planner.set_parameter("trigger", "pokes")
-    planner.node.destroy_subscription(subscription)
+    planner.in_executor(planner.node.destroy_subscription, subscription)
 
 
 def stamp_of_newest(messages: list) -> Time | None:
@@ -158,7 +158,7 @@ def test_flow_is_the_mean_on_the_grid(listener):
     listener.pokes(POKE)
     on_grid = listener.wait_for_message("flow", seen=1)
     np.testing.assert_allclose(np.frombuffer(on_grid.data, np.float32).reshape(24, 32, 2), values)
-    listener.node.destroy_subscription(subscription)
+    listener.in_executor(listener.node.destroy_subscription, subscription)
 
 
 def test_overlay_is_the_image_with_the_motion_on_it(listener):
@@ -174,7 +174,7 @@ def test_overlay_is_the_image_with_the_motion_on_it(listener):
     changed = (pixels != scene()).any(axis=-1)
     assert changed[50, 60]
     assert (pixels[20, 32:40] == 255).all()  # the poke's shaft
-    listener.node.destroy_subscription(subscription)
+    listener.in_executor(listener.node.destroy_subscription, subscription)
 
 
 def test_markers_project_with_the_camera_info(listener):
@@ -196,7 +196,7 @@ def test_markers_project_with_the_camera_info(listener):
     assert (start.x, start.y) == (0.0, 0.0)  # the principal point
     assert 0.9 < start.z < 1.0  # before the plane 1 m ahead
     assert (end.x / end.z, end.y / end.z) == pytest.approx((16 / 80, 0.0))
-    listener.node.destroy_subscription(subscription)
+    listener.in_executor(listener.node.destroy_subscription, subscription)
 
 
 @pytest.mark.parametrize("topic", ["overlay", "markers"])
@@ -210,7 +210,7 @@ def test_who_comes_late_gets_what_holds(listener, topic, durability):
     for _ in range(2):  # also who comes back
         subscription = listener.listen(topic, kind, QoSProfile(depth=1, durability=durability))
         listener.wait_for(lambda: stamp_of_newest(listener.received[topic]) == stamp, 5)
-        listener.node.destroy_subscription(subscription)
+        listener.in_executor(listener.node.destroy_subscription, subscription)
         time.sleep(0.6)
         listener.received[topic].clear()
 
@@ -225,7 +225,7 @@ def test_motion_is_latched(listener):
         MotionDistributions, "motion", late.append, latched
     )
     listener.wait_for(lambda: late and late[-1] == newest, 5, "the motion that holds")
-    listener.node.destroy_subscription(subscription)
+    listener.in_executor(listener.node.destroy_subscription, subscription)
 
 
 def test_model_info_is_latched(planner, tiny_checkpoint):
@@ -240,7 +240,7 @@ def test_model_info_is_latched(planner, tiny_checkpoint):
     assert (info.horizon.sec, info.horizon.nanosec) == (0, 500_000_000)
     assert info.parameters > 1000
     assert info.device in ("cpu", "cuda")
-    planner.node.destroy_subscription(subscription)
+    planner.in_executor(planner.node.destroy_subscription, subscription)
 
 
 def test_slow_predictions_are_made_on_the_newest_image_only(listener):
