@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 LOOK = 0.2  # seconds between looks at who listens, and whether a plan is there
 PATIENCE = 2.0  # seconds without an answer after which the next pokes are sent all the same
+TRIES = 3  # to have query points answered: the node may have refused them, or an old answer come
 ALL = QoSProfile(depth=100)
 
 
@@ -62,8 +63,8 @@ class PokeNode(Node):
         self._asked = -PATIENCE
         """When pokes were sent whose answer has not come yet."""
         self._changed = False
-        self._points_sent = False
-        """Whether query points went out that no prediction has been of yet."""
+        self._points_tries = 0
+        """How often pokes may be sent again, for query points that no prediction was of yet."""
         self._seen = Header()
         """Of the image behind the newest prediction: what the person has seen."""
         self._text = "right click: menu"
@@ -185,9 +186,11 @@ class PokeNode(Node):
         self._seen = motion.header
         self._asked = -PATIENCE
         # Two topics have no common order: pokes may have come before the points sent ahead of them.
-        if self._points_sent and not self._is_of_points(motion):
+        if self._is_of_points(motion):
+            self._points_tries = 0
+        elif self._points_tries:
+            self._points_tries -= 1
             self._changed = True
-        self._points_sent = False  # asked again once: the node may have refused the points
         if self._changed:
             self._send()
 
@@ -227,7 +230,7 @@ class PokeNode(Node):
         return PokeArray(pokes=pokes_to_message(rows))
 
     def _send_points(self) -> None:
-        self._points_sent = True
+        self._points_tries = TRIES
         points = np.asarray(self._session.query_points, np.float32).reshape(-1, 2)
         self._points.publish(QueryPoints(x=floats(points[:, 0]), y=floats(points[:, 1])))
 
