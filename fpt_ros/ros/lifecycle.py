@@ -71,10 +71,10 @@ def refuse_illegal_transitions(node: LifecycleNode) -> None:
     By rclpy of Jazzy they would end the process, and rcl logs each one.
     """
     service = node._service_change_state  # neither has a public name
-    machine = node._state_machine
     change_state = service.callback
 
     def change_if_legal(request: Any, response: Any) -> Any:
+        machine = node._state_machine
         allowed = {number: label for number, label, *_ in machine.available_transitions}
         wanted = request.transition.label or request.transition.id
         if wanted in allowed or wanted in allowed.values():
@@ -88,3 +88,12 @@ def refuse_illegal_transitions(node: LifecycleNode) -> None:
         return response
 
     service.callback = change_if_legal
+
+
+def destroy_state_machine(node: LifecycleNode) -> None:
+    """After `destroy_node`, which leaves it: with Kilted it keeps the node in others' graphs, and
+    a client cannot tell that the node has ended.
+    """
+    for name in [name for name in vars(node) if name.startswith("_service_")]:
+        delattr(node, name)
+    del node._state_machine

@@ -13,6 +13,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.signals import SignalHandlerOptions
 
 from fpt_ros.ros.executor import TwoThreadExecutor
+from fpt_ros.ros.lifecycle import destroy_state_machine
 from fpt_ros.ros.node import FptNode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -62,5 +63,6 @@ def main(args: list[str] | None = None) -> None:
         os._exit(0)  # in the midst of a computation that cannot be interrupted
     executor.shutdown()
     node.destroy_node()
+    destroy_state_machine(node)
     rclpy.try_shutdown()
     sys.exit(0 if signals else 1)  # 1: the executor failed, its traceback is printed
