@@ -44,6 +44,10 @@ WENT, STAYED = 0.05, 0.01
 """Share of the pixels of each half that speak for moving, at least, and of all for staying, at
 most."""
 
+LIGHT = 1.5
+"""Times the difference that a change of light (one gain, one offset) leaves between the pieces at
+the point's two places: more has to be left where the point stays."""
+
 
 def believed(
     frames: UInt8[np.ndarray, "t s s 3"],
@@ -163,20 +167,32 @@ def _went_on_all_sides(
 
     A pixel of it speaks for moving where it looks the same at the point's two places, and both
     places changed; for staying where the pixel at one of the two places rather looks the same in
-    both frames.
+    both frames. A passing shadow or shine, on which there is nothing else to see, is told by what
+    a change of light explains.
     """
     numbers = np.arange(len(first))
     start, end, way = pixels[first, numbers], pixels[far, numbers], left[far, numbers]
     before, after = _pieces(frames, first, start), _pieces(frames, far, end)
+    start_later, end_earlier = _pieces(frames, far, end - way), _pieces(frames, first, start + way)
     moved = np.abs(before - after).max(-1)
-    stayed_at_start = np.abs(before - _pieces(frames, far, end - way)).max(-1)
-    stayed_at_end = np.abs(after - _pieces(frames, first, start + way)).max(-1)
-    stayed = np.minimum(stayed_at_start, stayed_at_end)
+    stayed = np.minimum(np.abs(before - start_later).max(-1), np.abs(after - end_earlier).max(-1))
     halves = _halves()
     speaks = (stayed > moved + NOISE).astype(np.float32)
     on_sides = speaks @ (halves / halves.sum(1, keepdims=True)).T
     against = (stayed < moved - CLEARLY).mean(1)
-    return (on_sides > WENT).all(1) & (against < STAYED)
+    lit = np.minimum(_but_for_light(before, start_later), _but_for_light(after, end_earlier))
+    by_light = lit <= LIGHT * _but_for_light(before, after)
+    return (on_sides > WENT).all(1) & (against < STAYED) & ~by_light
+
+
+def _but_for_light(
+    ones: Float32[np.ndarray, "n patch 3"], others: Float32[np.ndarray, "n patch 3"]
+) -> Float32[np.ndarray, " n"]:
+    """Mean difference that is left between pieces after the best gain and offset of the second."""
+    one, other = (values.reshape(len(values), -1) for values in (ones, others))
+    one, other = (values - values.mean(1, keepdims=True) for values in (one, other))
+    gain = (one * other).sum(1) / np.maximum((other * other).sum(1), 1)
+    return np.abs(one - gain[:, None] * other).mean(1)
 
 
 def _halves() -> Float32[np.ndarray, "sides patch"]:

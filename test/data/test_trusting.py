@@ -67,6 +67,25 @@ def test_what_shadows_and_outlines_drag_along_is_not_believed(clip, monkeypatch,
     assert not (kept & ~visible).any()
 
 
+@pytest.mark.parametrize("light, kept_there", [(trusting.LIGHT, False), (0.0, True)])
+def test_what_goes_with_a_shine_is_not_believed(monkeypatch, light, kept_there):
+    """Tracks that go with the flank of a soft light over a plain wall: nothing but its change of
+    brightness is to be seen there, which is explained as well where they began."""
+    monkeypatch.setattr(trusting, "LIGHT", light)
+    monkeypatch.setattr(trusting, "STEP", np.inf)
+    column, row = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    noise = np.random.default_rng(0).normal(0, 2.5, (FRAMES, SIDE, SIDE))
+    way = STEP * np.arange(FRAMES)
+    lit = 60 * np.exp(-((column - 30 - way[:, None, None]) ** 2 + (row - 80) ** 2) / (2 * 35**2))
+    frames = np.repeat((100 + lit + noise).astype(np.uint8)[..., None], 3, 3)
+    points = np.stack([np.full(9, 55), np.arange(60, 105, 5)], 1) + np.zeros((FRAMES, 9, 2))
+    points[..., 0] += way[:, None]
+    tracks = ((points + 0.5) / SIDE).astype(np.float32)
+    visible = np.ones(tracks.shape[:2], bool)
+    kept = believed(frames, tracks, visible, lambda frames, queries: (tracks, visible))
+    assert kept[0].all() and kept[-1].any() == kept_there
+
+
 def test_what_another_flow_contradicts_is_not_believed(clip):
     """Tracks that jump aside for a frame, and ones that do not come back to where they began."""
     frames, queries = clip
