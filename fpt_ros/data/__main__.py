@@ -10,12 +10,13 @@ from pathlib import Path
 
 from fpt_ros.command_line import CommandParser
 from fpt_ros.data import DEFAULT_SKIP
+from fpt_ros.data.checking import check, read_checked
 from fpt_ros.data.cutting import Cut
 from fpt_ros.data.inspecting import inspect_shards
 from fpt_ros.data.jobs import Report
 from fpt_ros.data.sharding import Limits, make_shards
 from fpt_ros.data.statistics import table
-from fpt_ros.data.trackers import TRACKERS, load_tracker
+from fpt_ros.data.trackers import TRACKERS, load_tracker, staying
 from fpt_ros.data.tracking import track_shards
 from fpt_ros.encodings import FULL_RANGE
 from fpt_ros.images import Reading
@@ -122,8 +123,13 @@ def add_measure(commands: argparse._SubParsersAction) -> None:
         "measure",
         help="compare a tracker with exact simulated tracks",
         description="Follow points in simulated clips, whose tracks are known, and print how "
-        "many are followed (needs the extra sim).",
+        "many are followed (needs the extra sim); or in real ones.",
     )
+    parser.add_argument(
+        "--real", action="store_true",
+        help="labels on the real clips that come with fpt_ros, beside hand-set outlines; --clips "
+        "and --size do not count",
+    )  # fmt: skip
     parser.add_argument("--tracker", choices=TRACKERS, default=TRACKERS[0])
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--size", type=int, default=256, help="side of the frames [px]")
@@ -171,14 +177,19 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 
 def run_measure(args: argparse.Namespace) -> int:
-    from fpt_ros.data.measuring import measure, staying  # needs MuJoCo
-
     trackers = {args.tracker: load_tracker(args.tracker, args.device), "nothing moves": staying}
-    found = measure(trackers, args.clips, args.size)
-    print(f"{args.clips} clips of {args.size} x {args.size} pixels")
-    print(f"{'':52}" + "".join(f"{name:>16}" for name in found))
+    if args.real:
+        clips = read_checked()
+        found = check(trackers, clips)
+        print(f"{len(clips)} real clips")
+    else:
+        from fpt_ros.data.measuring import measure  # needs MuJoCo
+
+        found = measure(trackers, args.clips, args.size)
+        print(f"{args.clips} clips of {args.size} x {args.size} pixels")
+    print(f"{'':60}" + "".join(f"{name:>16}" for name in found))
     for key in found[args.tracker]:
-        print(f"{key:52}" + "".join(f"{row[key]:16.1%}" for row in found.values()))
+        print(f"{key:60}" + "".join(f"{row[key]:16.1%}" for row in found.values()))
     return 0
 
 

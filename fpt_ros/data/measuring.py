@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fpt_ros.data.clips import decode_video, encode_video
+from fpt_ros.data.labels import LABEL_SKIP, MOVING, NEAR, judged, label_figures, labelled
 from fpt_ros.data.query_points import draw_queries
 from fpt_ros.data.simulated import simulate
 from fpt_ros.data.trusting import believed
@@ -20,24 +21,13 @@ if TYPE_CHECKING:
     from fpt_ros.data.trackers import Tracker, Tracks
     from fpt_ros.simulation.views import View
 
-NEAR = 2.0
-"""Pixels within which a point counts as followed."""
 TEXTURED = 10.0
 """Grey values (0 to 255) by which the 9 x 9 pixels round a textured point vary at least."""
-MOVING = 2.0
-"""Pixels from its query beyond which a point counts as moved."""
+LABEL_STARTS = 4
+"""Frames from one label's picture to the next."""
 
-LABEL_SKIP, LABEL_STARTS = 25, 4
-"""Frames from a label's picture to its target, and from one picture to the next."""
-
-FIRST_SEED = 100
+FIRST_SEED = 1000
 """The settings of the built-in tracker and of `trusting` were chosen on clips of lower seeds."""
-
-
-def staying(frames: np.ndarray, queries: Float[np.ndarray, "n 3"]) -> Tracks:
-    """The tracker to beat: nothing ever moves, everything is always seen."""
-    tracks = np.repeat(queries[None, :, 1:], len(frames), axis=0)
-    return tracks.astype(np.float32), np.ones(tracks.shape[:2], bool)
 
 
 def measure(
@@ -73,44 +63,19 @@ def measure(
 def clip_labels(
     views: list[View], tracked: Tracks, kept: Bool[np.ndarray, "t n"], size: int
 ) -> Bool[np.ndarray, "l 4"]:
-    """What training would take from a clip's tracks, all of them and only those that are believed:
-    for each label whether it says that its point moves, whether it is right, whether in truth the
-    point that is seen there stays, and whether it is kept."""
-    tracks, visible = tracked
+    """What training would take from a clip's tracks, all of them and only those that are believed,
+    see `judged`."""
+    tracks = tracked[0]
     found = []
     for start in range(0, len(tracks) - LABEL_SKIP, LABEL_STARTS):
         end = start + LABEL_SKIP
-        inside = ((tracks[start] > 0) & (tracks[start] < 1)).all(-1)
-        there = np.flatnonzero(visible[start] & visible[end] & inside)
+        there = labelled(tracked, start)
         asked = np.column_stack([np.full(len(there), start), tracks[start, there]])
         truth = exact_tracks(views, asked)[0]
-        true_flow = (truth[end] - truth[start]) * size
         flow = (tracks[end, there] - tracks[start, there]) * size
-        found.append([
-            np.linalg.norm(flow, axis=-1) > MOVING,
-            np.linalg.norm(flow - true_flow, axis=-1) <= NEAR,
-            np.linalg.norm(true_flow, axis=-1) <= MOVING,
-            kept[start, there] & kept[end, there],
-        ])  # fmt: skip
-    return np.concatenate(found, axis=1).T
-
-
-def label_figures(labels: Bool[np.ndarray, "l 4"]) -> dict[str, float]:
-    """Shares of the labels that say that something moves: how many are right (precision), and how
-    many stay in truth, before and after those that are not believed went; and how many of the right
-    ones are kept (recall)."""
-    moves, right, stays, kept = labels.T
-
-    def share(of: np.ndarray, among: np.ndarray) -> float:
-        return float(of[among].mean()) if among.any() else np.nan
-
-    return {
-        "labels that move: right": share(right, moves),
-        "labels that move: stay in truth": share(stays, moves),
-        "labels that move, believed: right": share(right, moves & kept),
-        "labels that move, right: believed": share(kept, moves & right),
-        "labels, all: believed": share(kept, np.ones_like(kept)),
-    }
+        true_flow = (truth[end] - truth[start]) * size
+        found.append(judged(flow, true_flow, kept[start, there] & kept[end, there]))
+    return np.concatenate(found)
 
 
 def figures(

@@ -40,6 +40,12 @@ def load_tracker(name: str, device: str = "auto") -> Tracker:
     raise ValueError(f"tracker is {name!r}: must be one of {', '.join(TRACKERS)}")
 
 
+def staying(frames: np.ndarray, queries: Float[np.ndarray, "n 3"]) -> Tracks:
+    """The tracker to beat: nothing ever moves, everything is always seen."""
+    tracks = np.repeat(queries[None, :, 1:], len(frames), axis=0)
+    return tracks.astype(np.float32), np.ones(tracks.shape[:2], bool)
+
+
 def _cotracker3(device: str) -> Tracker:
     """CoTracker 3 from torch hub (code and weights: see its own licences).
 

@@ -2,49 +2,51 @@
 """Which tracks to believe that something moves: those that several checks agree on.
 
 A tracker drags points along with what passes them, with shadows and with edges. As labels such
-tracks are worse than none: they teach that what stays moves. So where a track leaves its place, all
-of it has to be found again from its other end, it must look alike all along, and the points round
-it must have gone with it. What fails is hidden wherever it is away from its place; there it stays a
+tracks are worse than none: they teach that what stays moves. So a track has to be found again from
+its other end and, step for step, by another flow. And where it leaves its place, the picture has to
+show on all its sides that it is this piece that went, and not only an edge of something beside it:
+most false tracks are of plain ground just outside the outline of what moves, whose windows hold
+nothing but that outline. What fails is hidden wherever it is away from its place; there it stays a
 label of a point that stays.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from fpt_ros.data.lucas_kanade import looks
-
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, UInt8
+    from jaxtyping import Bool, Float32, Int, UInt8
 
     from fpt_ros.data.trackers import Tracker
 
-AWAY = 2.0
-"""Pixels from where the camera's motion would have it beyond which a point has left its place."""
-AGREEMENT = 0.1
-"""Pixels that a track found again from its other end may be off, anywhere."""
-ALIKE = 0.8
-"""Correlation of the looks with those at the track's first frame."""
-CHANGED = 5.0
-"""Mean difference (0 to 255) of the looks in a wider window."""
-NARROW, WIDE = 4, 7
-"""Half the sides of the two windows, pixels."""
-ABOUT = 16.0
-"""Pixels within which other points are companions."""
+AWAY = 1.0
+"""Pixels beyond which a point has left its place: half of what counts as moved, so that two frames
+at its place never make a label that it moves."""
 STILL, STILL_SHARE = 0.2, 0.2
 """The camera stands still from one frame to the next where more than this share of the points moves
 by fewer pixels."""
-LAG = 10
-"""Frames over which they have to go with it."""
-MOVED, STAYS = 1.0, 0.5
-"""Pixels, meanwhile: of a point that moved, at least, and of a companion that stayed, at most."""
-WITH_IT = 1.0, 0.1
-"""Pixels, and pixels for each one of distance, that companions' displacements may differ."""
-FEWEST = 2
-"""Companions that went with it."""
+AGREEMENT = 0.5
+"""Pixels that a track found again from its other end may be off, anywhere."""
+STEP = 0.5
+"""Pixels that another flow, there or back, may differ in any step."""
+RADIUS = 5
+"""Of the piece of picture round a point that has to have gone with it, pixels."""
+NOISE, CLEARLY = 5.0, 20.0
+"""Values (0 to 255, of the colour channel that differs most) by which one of two explanations of a
+pixel has to be the better one to speak for moving, and for staying."""
+SIDES, STRIP = 16, 1.5
+"""Halves of that piece in so many directions, each without a strip of so many pixels at its
+straight edge: along an outline through the point one half is empty."""
+WENT, STAYED = 0.05, 0.01
+"""Share of the pixels of each half that speak for moving, at least, and of all for staying, at
+most."""
+
+LIGHT = 1.5
+"""Times the difference that a change of light (one gain, one offset) leaves between the pieces at
+the point's two places: more has to be left where the point stays."""
 
 
 def believed(
@@ -56,21 +58,24 @@ def believed(
     """Visibility without what is doubtful: of tracks that fail a check, all but the frames in which
     they are at their place.
 
+    For tracks that are not found again that is where they began in the picture, for others where
+    the camera's motion takes it.
+
     Args:
         tracks: in [0, 1] of the frame.
         track: what found them; it is asked again from each track's both ends.
     """
-    size = frames.shape[1]
-    pixels = tracks * np.float32(size) - np.float32(0.5)
-    seen = visible.any(0)
+    pixels = tracks * np.float32(frames.shape[1]) - np.float32(0.5)
     first = visible.argmax(0)
     last = len(frames) - 1 - visible[::-1].argmax(0)
+    found = _disagreement(frames, tracks, visible, track, (first, last)) <= AGREEMENT
+    found &= _other_steps(frames, pixels, visible) <= STEP
+    shift = pixels - pixels[first, np.arange(len(first))]
     left = _left(pixels, visible, first)
-    doubtful = ~seen | (_disagreement(frames, tracks, visible, track, (first, last)) > AGREEMENT)
-    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
-    doubtful |= ~_looks_alike(grey, pixels, visible, first)
-    doubtful |= ~_in_company(pixels, visible, left)
-    return visible & ~(doubtful & (np.linalg.norm(left, axis=-1) > AWAY))
+    went = _went_on_all_sides(frames, pixels, left, first, _furthest(left, visible))
+    doubtful = ~found & (np.linalg.norm(shift, axis=-1) > AWAY)
+    doubtful |= ~went & (np.linalg.norm(left, axis=-1) > AWAY)
+    return visible & ~doubtful
 
 
 def _left(
@@ -120,52 +125,103 @@ def _disagreement(
     return worst
 
 
-def _looks_alike(
-    grey: UInt8[np.ndarray, "t s s"],
+def _other_steps(
+    frames: UInt8[np.ndarray, "t s s 3"],
     pixels: Float32[np.ndarray, "t n 2"],
     visible: Bool[np.ndarray, "t n"],
-    first: np.ndarray,
-) -> Bool[np.ndarray, " n"]:
-    """Whether each point looks as in its first frame, wherever it is seen."""
-    numbers = np.arange(pixels.shape[1])
-    alike = np.ones(len(numbers), bool)
-    start = pixels[first, numbers]
-    narrow, wide = (
-        np.stack([looks(grey[at], start[[i]], r)[0] for i, at in enumerate(first)])
-        for r in (NARROW, WIDE)
-    )
-    for now, seen in enumerate(visible):
-        here = pixels[now, seen]
-        same = _correlation(narrow[seen], looks(grey[now], here, NARROW)) > ALIKE
-        change = np.abs(wide[seen] - looks(grey[now], here, WIDE)).mean(1)
-        alike[np.flatnonzero(seen)[~same | (change > CHANGED)]] = False
-    return alike
-
-
-def _correlation(
-    one: Float32[np.ndarray, "n p"], other: Float32[np.ndarray, "n p"]
 ) -> Float32[np.ndarray, " n"]:
-    one, other = (values - values.mean(1, keepdims=True) for values in (one, other))
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.einsum("np,np->n", one, other) / (lengths + 20)
+    """The most, in pixels, by which a track's step between two frames that it is seen in differs
+    from dense flow (Kroeger et al., Fast Optical Flow using Dense Inverse Search, 2016)."""
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    library: Any = cv2  # its type hints know no dense inverse search
+    flow = library.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    worst = np.zeros(pixels.shape[1], np.float32)
+    for now in range(len(frames) - 1):
+        seen = np.flatnonzero(visible[now] & visible[now + 1])
+        if not len(seen):
+            continue
+        here, there = pixels[now, seen], pixels[now + 1, seen]
+        for one, other, start, end in ((now, now + 1, here, there), (now + 1, now, there, here)):
+            dense = flow.calc(grey[one], grey[other], None)
+            off = np.linalg.norm(_values(dense, start) - (end - start), axis=1)
+            worst[seen] = np.maximum(worst[seen], off)
+    return worst
 
 
-def _in_company(
+def _furthest(
+    left: Float32[np.ndarray, "t n 2"], visible: Bool[np.ndarray, "t n"]
+) -> Int[np.ndarray, " n"]:
+    """The frame in which each point is seen furthest from its place."""
+    return np.where(visible, np.linalg.norm(left, axis=-1), -1).argmax(0)
+
+
+def _went_on_all_sides(
+    frames: UInt8[np.ndarray, "t s s 3"],
     pixels: Float32[np.ndarray, "t n 2"],
-    visible: Bool[np.ndarray, "t n"],
     left: Float32[np.ndarray, "t n 2"],
+    first: Int[np.ndarray, " n"],
+    far: Int[np.ndarray, " n"],
 ) -> Bool[np.ndarray, " n"]:
-    """Whether those about each point went with it, and none stayed, whenever it moved."""
-    found = np.ones(pixels.shape[1], bool)
-    for end in range(LAG, len(pixels), LAG // 2):
-        begin = end - LAG
-        both = np.flatnonzero(visible[begin] & visible[end])
-        went = left[end, both] - left[begin, both]
-        length = np.linalg.norm(went, axis=1)
-        distance = np.linalg.norm(pixels[begin, both, None] - pixels[begin, both], axis=-1)
-        differ = np.linalg.norm(went[:, None] - went, axis=-1)
-        about = (distance < ABOUT) & ~np.eye(len(both), dtype=bool)
-        with_it = about & (differ < WITH_IT[0] + WITH_IT[1] * distance)
-        alone = (with_it.sum(1) < FEWEST) | (about & (length < STAYS)).any(1)
-        found[both[alone & (length > MOVED)]] = False
+    """Whether the piece of picture round each point went with it from its first frame to the one in
+    which it is furthest away.
+
+    A pixel of it speaks for moving where it looks the same at the point's two places, and both
+    places changed; for staying where the pixel at one of the two places rather looks the same in
+    both frames. A passing shadow or shine, on which there is nothing else to see, is told by what
+    a change of light explains.
+    """
+    numbers = np.arange(len(first))
+    start, end, way = pixels[first, numbers], pixels[far, numbers], left[far, numbers]
+    before, after = _pieces(frames, first, start), _pieces(frames, far, end)
+    start_later, end_earlier = _pieces(frames, far, end - way), _pieces(frames, first, start + way)
+    moved = np.abs(before - after).max(-1)
+    stayed = np.minimum(np.abs(before - start_later).max(-1), np.abs(after - end_earlier).max(-1))
+    halves = _halves()
+    speaks = (stayed > moved + NOISE).astype(np.float32)
+    on_sides = speaks @ (halves / halves.sum(1, keepdims=True)).T
+    against = (stayed < moved - CLEARLY).mean(1)
+    lit = np.minimum(_but_for_light(before, start_later), _but_for_light(after, end_earlier))
+    by_light = lit <= LIGHT * _but_for_light(before, after)
+    return (on_sides > WENT).all(1) & (against < STAYED) & ~by_light
+
+
+def _but_for_light(
+    ones: Float32[np.ndarray, "n patch 3"], others: Float32[np.ndarray, "n patch 3"]
+) -> Float32[np.ndarray, " n"]:
+    """Mean difference that is left between pieces after the best gain and offset of the second."""
+    one, other = (values.reshape(len(values), -1) for values in (ones, others))
+    one, other = (values - values.mean(1, keepdims=True) for values in (one, other))
+    gain = (one * other).sum(1) / np.maximum((other * other).sum(1), 1)
+    return np.abs(one - gain[:, None] * other).mean(1)
+
+
+def _halves() -> Float32[np.ndarray, "sides patch"]:
+    """1 for the pixels of the piece round a point that lie clearly on one side of it."""
+    down, right = (axis.ravel() for axis in np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1])
+    angles = np.arange(SIDES)[:, None] * 2 * np.pi / SIDES
+    beyond = down * np.sin(angles) + right * np.cos(angles) > STRIP
+    return (beyond & (np.hypot(down, right) <= RADIUS + 0.5)).astype(np.float32)
+
+
+def _pieces(
+    frames: UInt8[np.ndarray, "t s s 3"],
+    times: Int[np.ndarray, " n"],
+    points: Float32[np.ndarray, "n 2"],
+) -> Float32[np.ndarray, "n patch 3"]:
+    """The colours round points, each in its frame."""
+    offsets = np.arange(-RADIUS, RADIUS + 1, dtype=np.float32)
+    down, right = (axis.ravel() for axis in np.meshgrid(offsets, offsets, indexing="ij"))
+    around = points[:, None] + np.stack([right, down], -1)
+    found = np.zeros((*around.shape[:2], 3), np.float32)
+    for time in np.unique(times):
+        found[times == time] = _values(frames[time], around[times == time])
     return found
+
+
+def _values(
+    picture: np.ndarray, points: Float32[np.ndarray, "*n 2"]
+) -> Float32[np.ndarray, "*n channels"]:
+    """A picture's values at points [px], between its pixels too."""
+    x, y = points.reshape(len(points), -1, 2).transpose(2, 0, 1)
+    found = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.reshape(*points.shape[:-1], -1).astype(np.float32)

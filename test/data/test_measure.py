@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from fpt_ros.data.lucas_kanade import track_points
-from fpt_ros.data.measuring import figures, measure, staying
+from fpt_ros.data.measuring import figures, measure
 from fpt_ros.data.simulated import simulate
+from fpt_ros.data.trackers import staying
 from fpt_ros.simulation.views import exact_tracks
 
 
