@@ -21,14 +21,17 @@ from fpt_ros.web.sharing import TabJobs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from jaxtyping import UInt8
+
     from fpt_ros import Predictor
     from fpt_ros.engine.turns import Turns
+    from fpt_ros.web.embeddings import Embeddings
     from fpt_ros.web.live import LiveCamera
     from fpt_ros.web.offers import Offers
     from fpt_ros.web.pictures import Arrays
 
 LONG = {"sample", "plan"}
-"""Kinds of requests that a newer one stops."""
+"""Kinds of requests that any newer one stops."""
 FRAMES_A_SECOND = 10
 """Of a live camera, at most."""
 logger = logging.getLogger(__name__)
@@ -40,12 +43,14 @@ class Tab:
     def __init__(
         self,
         predictor: Predictor,
+        embeddings: Embeddings,
         turns: Turns,
         offers: Offers,
         live: LiveCamera | None,
         send: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._predictor = predictor
+        self._embeddings = embeddings
         self._jobs = TabJobs(turns)
         self._offers = offers
         self._live = live
@@ -53,7 +58,7 @@ class Tab:
         self._picture: Picture | None = None
         self._image = 0  # number of the open picture
         self._newest: dict[str, int] = {}
-        self._running: dict[str, Future[Any]] = {}
+        self._running: dict[str, tuple[Request, Future[Any]]] = {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watching: asyncio.Task[None] | None = None
 
@@ -75,19 +80,20 @@ class Tab:
     def close(self) -> None:
         """The tab is gone: nothing is computed for it any more."""
         self._jobs.close()
-        for future in self._running.values():
-            future.cancel()
+        self._stop_running()
         if self._watching:
             self._watching.cancel()
         if self._picture:
             self._picture.close()
+            self._picture = None
 
     async def _newest_only(self, request: Request) -> Arrays | None:
         """The answer; None if a newer request of the kind came before this one was begun, or
         stopped it."""
         self._newest[request.kind] = request.id
-        if request.kind in LONG and request.kind in self._running:
-            self._running[request.kind].cancel()
+        running = self._running.get(request.kind)
+        if running is not None and _stops(request, running[0]):
+            running[1].cancel()
         async with self._locks[request.kind]:
             if self._newest[request.kind] != request.id:
                 return None
@@ -100,7 +106,8 @@ class Tab:
     async def _ask(self, request: Request) -> Arrays | None:
         if self._picture is None or request.fields["image"] != self._image:
             raise MessageError(f"image is {request.fields['image']}: it is not open any more")
-        future = self._running[request.kind] = self._picture.ask(request)
+        future = self._picture.ask(request)
+        self._running[request.kind] = request, future
         try:
             return await _result(future)
         finally:
@@ -111,6 +118,7 @@ class Tab:
         fields, file = request.fields, request.arrays["file"]
         told: Arrays = {"milliseconds": 0.0, "frame": 0, "frames": 1}
         begin = time.perf_counter()
+        picture: Picture | None
         if fields["stamp"] is not None:
             if self._live is None:
                 raise MessageError("stamp: no camera is shown, see fpt-web --live")
@@ -123,20 +131,28 @@ class Tab:
                 told["file"] = png(rgb)
             else:
                 rgb = await asyncio.to_thread(decoded, file.tobytes(), LIMITS["image_pixels"])
-            picture = await _result(ModelPicture.open(self._predictor, self._jobs, rgb))
-        if picture is None:  # the tab was closed
+            picture = await self._embedded(rgb)
+        if picture is None:
             return None
         self._replace(picture)
         told |= {"image": self._image, "width": picture.width, "height": picture.height}
         return told | {"milliseconds": 1e3 * (time.perf_counter() - begin)}
 
+    async def _embedded(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Picture | None:
+        """The picture; None if the tab was closed meanwhile."""
+        picture = ModelPicture(self._predictor, self._embeddings, self._jobs, rgb)
+        return picture if await _result(picture.embed()) is not None else None
+
     def _replace(self, picture: Picture) -> None:
-        for future in self._running.values():
-            future.cancel()
+        self._stop_running()
         if self._picture is not None:
             self._picture.close()
         self._picture = picture
         self._image += 1
+
+    def _stop_running(self) -> None:
+        for _, future in self._running.values():
+            future.cancel()
 
     def _watch(self, on: bool) -> Arrays:
         if self._live is None:
@@ -157,6 +173,12 @@ class Tab:
                 header = {"kind": "frame", "stamp": shown}
                 await self._send(pack(header, {"file": frame.jpeg}))
             await asyncio.sleep(1 / FRAMES_A_SECOND)
+
+
+def _stops(newer: Request, older: Request) -> bool:
+    """Whether a request stops an older one of its kind that is being computed: a long one, or one
+    about more points (the page asks about few while something is dragged)."""
+    return newer.kind in LONG or len(newer.arrays["points"]) < len(older.arrays["points"])
 
 
 async def _result(future: Future[Any]) -> Any:

@@ -19,6 +19,11 @@ from fpt_ros.web.offers import Offers
 Open = Callable[..., Page]
 DRAWER = "#picture=drawer&pokes=274,300,-33.2,-8&query=241,263"
 CLOSE = 0.05  # pixels
+FIELDS = """async () => {
+  const { onChange, state } = await import("/state.js");
+  globalThis.fields = [];
+  onChange((names) => names.has("field") && fields.push(state.field.grid.points.length));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,9 @@ def test_four_futures_are_the_predictor_s_samples(
 ):
     page = open_page(DRAWER)
     page.page.click("#futures button")
+    page.page.wait_for_selector("#busy:visible")
     futures = page.wait_for("futures")
+    page.page.wait_for_selector("#busy", state="hidden")
     shifts = np.array(futures["shifts"]).reshape(4, -1, 2)
     points, pokes = futures["grid"]["points"], page.state("pokes")
     assert np.abs(shifts - predictor.sample(drawer, pokes, points, 4, seed=1)).max() < CLOSE
@@ -146,9 +153,10 @@ def test_four_futures_are_the_predictor_s_samples(
 def test_a_plan_keeps_to_what_is_painted_and_says_its_chances(
     open_page: Open, predictor: Predictor, drawer: ImageContext
 ):
-    page = open_page("#picture=drawer")
+    page = open_page("#picture=drawer&pokes=274,300,20,0")
     page.page.click("text=set a goal")
-    page.drag((274, 300), (241, 292))
+    page.drag((274, 300), (241, 292))  # from where a push begins, which stays as it is
+    assert page.state("pokes") == [[274, 300, 20, 0]]
     page.page.click("text=mark what stays")
     page.page.mouse.click(*page.at(174, 279))
     page.page.click("text=paint where to touch")
@@ -181,6 +189,18 @@ def test_the_address_holds_the_view(open_page: Open):
         kept = page.state(name)
         same = np.allclose(kept, value, atol=0.06) if isinstance(value, list) else kept == value
         assert same, name
+
+
+def test_few_points_are_answered_before_many(open_page: Open):
+    page = open_page("#picture=drawer")
+    page.page.evaluate(FIELDS)
+    page.page.focus("#view")
+    page.page.keyboard.press("Enter")
+    page.answered("field")
+    assert page.page.evaluate("fields") == [300, 1728]
+    page.page.mouse.click(*page.at(300, 300))  # nothing of a field changes
+    page.answered("mixtures")
+    assert page.page.evaluate("fields.length") == 2
 
 
 def test_two_tabs_are_answered(open_page: Open):
@@ -229,6 +249,29 @@ def test_pictures_films_and_bags_of_the_folder(
     assert np.abs(page.mean() - expected.mean.numpy()[0]).max() < CLOSE
     page.page.select_option("#samples", label="trimmed.mp4")
     page.wait_for("source", lambda source: source["sample"] == "folder/trimmed.mp4")
+
+
+@pytest.mark.parametrize("size", [(1280, 700), (390, 844)])
+def test_model_licence_and_latency_are_always_in_view(open_page: Open, size: tuple[int, int]):
+    page = open_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    for scrolled in (0, 300):
+        page.page.mouse.wheel(0, scrolled)
+        for name in ("latency", "model", "license"):
+            box = page.page.locator(f"#{name}").bounding_box()
+            assert 0 < box["y"] < size[1] - box["height"]
+
+
+def test_the_picture_stays_under_the_pointer(open_page: Open):
+    page = open_page(DRAWER, viewport={"width": 1280, "height": 700})
+    page.page.click("#futures button")
+    page.wait_for("futures")
+    page.page.locator("#find").scroll_into_view_if_needed()
+    start, end = page.at(330, 310), page.at(370, 320)
+    page.page.mouse.move(*start)
+    page.page.mouse.down()
+    page.page.mouse.move(*end, steps=3)  # takes away the futures below
+    page.page.mouse.up()
+    assert np.allclose(page.state("pokes")[1], [330, 310, 40, 10], atol=1.5)
 
 
 def test_on_a_phone(open_page: Open):

@@ -143,6 +143,16 @@ def test_draws_have_the_mixtures_moments_and_a_seed_repeats_them(run, mixtures, 
     np.testing.assert_allclose(inside, mixtures.probability_within(mixtures.mean, 5)[:8], atol=0.04)
 
 
+def test_half_precision_is_read_as_numpy_reads_it(run):
+    found = run(
+        """const { fromHalf } = await import('/tab/half.js');
+        return JSON.stringify([...fromHalf(Uint16Array.from({ length: 31744 }, (_, i) => i))]);"""
+    )
+    halves = np.arange(31744, dtype=np.uint16).view(np.float16)  # all that are finite, but the sign
+    np.testing.assert_array_equal(json.loads(found), halves.astype(np.float32))
+    assert run("return [...(await import('/tab/half.js')).fromHalf([48640])]") == [-1.5]
+
+
 @pytest.mark.parametrize("width, height", [(40, 30), (31, 50), (16, 16), (9, 13)])
 def test_the_square_is_the_librarys(run, width, height):
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)

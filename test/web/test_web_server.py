@@ -17,10 +17,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from fpt_ros import Predictor
+from fpt_ros.engine.turns import Turns
 from fpt_ros.web.addresses import refusal
+from fpt_ros.web.embeddings import Embeddings
 from fpt_ros.web.messages import DESCRIPTION, LIMITS, pack, unpack
 from fpt_ros.web.offers import Offers, decoded, png
+from fpt_ros.web.pictures import ModelPicture
 from fpt_ros.web.server import make_app
+from fpt_ros.web.sharing import TabJobs
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/images"
 POKE = np.array([[300, 200, 20, 0]], np.float32)
@@ -245,6 +249,13 @@ def test_only_the_newest_request_of_a_kind_is_computed(tiny_checkpoint: Path):
             answer["id"]: answer["kind"] for answer in [await tab.receive(), await tab.receive()]
         }
         assert kinds == {first: "replaced", second: "sample"}
+        many = await tab.send("field", given, pokes=POKE, points=np.tile(grid, (4, 1)))
+        await asyncio.sleep(0.05)  # it is begun
+        few = await tab.send("field", given, pokes=POKE, points=POINTS)
+        kinds = {
+            answer["id"]: answer["kind"] for answer in [await tab.receive(), await tab.receive()]
+        }
+        assert kinds == {many: "replaced", few: "field"}
 
     with_tabs(tiny_checkpoint, 1, test)
 
@@ -262,6 +273,23 @@ def test_a_tab_with_much_to_compute_does_not_hold_up_another(tiny_checkpoint: Pa
         waiting.cancel()
 
     with_tabs(tiny_checkpoint, 2, test)
+
+
+def test_embedded_pictures_take_bounded_memory(tiny_checkpoint: Path):
+    predictor = Predictor.from_checkpoint(tiny_checkpoint)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 40, 60, 3), np.uint8)
+    one = predictor.embed(pixels[0]).nbytes
+    embeddings = Embeddings(predictor, most_bytes=2 * one)
+    turns = Turns(print)
+    pictures = [ModelPicture(predictor, embeddings, TabJobs(turns), rgb) for rgb in pixels]
+    held = [embeddings.of(picture) for picture in pictures]
+    assert embeddings.nbytes == 2 * one
+    assert embeddings.of(pictures[2]) is held[2]
+    again = embeddings.of(pictures[0])  # was forgotten
+    assert again is not held[0] and (again.embedded.features == held[0].embedded.features).all()
+    del pictures, again
+    assert embeddings.nbytes == 0
+    turns.stop(1.0)
 
 
 def test_a_closed_tab_costs_nothing(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):

@@ -51,6 +51,7 @@ function reflect(names, ownModel) {
   for (const name of ["poked", "cameraMoving"]) if (names.has(name)) part(name).checked = state[name];
   if (names.has("playing")) part("play").textContent = state.playing ? "Stop" : "Move the picture";
   if (names.has("message")) part("message").textContent = state.message;
+  if (names.has("asking") || names.has("liveFrame")) reflectBusy();
   if (names.has("picture")) reflectModel(state.picture?.model ?? ownModel);
   if (names.has("source") || names.has("frames")) reflectSource();
   if (names.has("mixtures")) reflectQuery();
@@ -58,6 +59,12 @@ function reflect(names, ownModel) {
     const times = Object.entries(state.latency).map(([kind, ms]) => `${kind} ${Math.round(ms)} ms`);
     part("latency").textContent = `Answered in: ${times.join(", ")}`;
   }
+}
+
+function reflectBusy() {
+  const camera = state.source?.live && !state.liveFrame && !state.picture;
+  part("busy").hidden = !state.asking && !camera;
+  part("busy").textContent = camera ? "Waiting for the camera…" : state.picture ? "Computing…" : "Loading…";
 }
 
 function reflectModel({ name, license, where }) {

@@ -6,6 +6,7 @@ import { densityGrid, mean, mixtureAt, modes } from "./mixture.js";
 
 const CELLS = 64;
 const GROUND = "rgb(20 24 28)";
+const BESIDE = [[0, 1], [0, -1], [-1, 0], [1, 0]]; // where the modes' numbers stand: not over the peak
 
 const known = new WeakMap();
 
@@ -82,8 +83,10 @@ export function drawInset(canvas, density, bitmap, [x, y]) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   likelyModes(mixture).forEach(({ at }, i) => {
-    const [u, v] = place(at);
-    const beside = [u, v + (v > size / 2 ? -15 : 15) * devicePixelRatio]; // not over the peak
+    const beside = place(at).map((value, axis) => {
+      const shifted = value + 15 * devicePixelRatio * BESIDE[i][axis];
+      return Math.min(Math.max(shifted, 9 * devicePixelRatio), size - 9 * devicePixelRatio);
+    });
     dot(context, beside, 8 * devicePixelRatio, "white");
     context.fillStyle = GROUND;
     context.fillText(i + 1, ...beside);

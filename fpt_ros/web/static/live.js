@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live camera of a running node: it plays until one pokes, then its picture stands still.
 
+import { waiting } from "./asking.js";
 import { change, onChange, state } from "./state.js";
 
 /** @param {import("./engine.js").Engine} engine @param {HTMLButtonElement} button
@@ -25,13 +26,10 @@ export function liveCamera(engine, button) {
 
   async function freeze() {
     if (!state.liveFrame) return;
-    try {
-      const picture = await engine.openLive(stamp);
-      engine.watch(null);
-      change({ liveFrame: null, picture, frames: 1, mixtures: null, field: null });
-    } catch (error) {
-      change({ message: error.message });
-    }
+    const picture = await waiting(() => engine.openLive(stamp));
+    if (!picture) return;
+    engine.watch(null);
+    change({ liveFrame: null, picture, frames: 1, mixtures: null, field: null });
   }
 
   button.hidden = !engine.can.has("watch");

@@ -2,7 +2,7 @@
 // Starts the page: connects the engine, opens the first picture, and lets each part listen.
 
 import { fromAddress, keepAddress } from "./address.js";
-import { askWhenNeeded } from "./asking.js";
+import { askWhenNeeded, waiting } from "./asking.js";
 import { bindControls } from "./controls.js";
 import { connectEngine } from "./engine.js";
 import { showFutures } from "./futures.js";
@@ -19,6 +19,7 @@ const part = (id) => document.getElementById(id);
 const view = part("view");
 const engine = await connectEngine().catch((error) => {
   part("message").textContent = error.message;
+  part("busy").hidden = true;
   throw error;
 });
 const live = liveCamera(engine, part("live"));
@@ -65,15 +66,11 @@ async function openFile(blob) {
 
 async function open(opening, source, values) {
   live.stop();
-  try {
-    const picture = await opening();
-    if (!picture) return;
-    if (source.sample) source = { sample: source.sample, frame: picture.frame };
-    const empty = { goals: [], stay: [], touch: [], plans: null, mixtures: null, field: null };
-    change({ ...empty, message: "", hover: null, playing: false, frames: picture.frames ?? 1, source, ...values, picture });
-  } catch (error) {
-    change({ message: error.message });
-  }
+  const picture = await waiting(opening);
+  if (!picture) return;
+  if (source.sample) source = { sample: source.sample, frame: picture.frame };
+  const empty = { goals: [], stay: [], touch: [], plans: null, mixtures: null, field: null };
+  change({ ...empty, message: "", hover: null, playing: false, frames: picture.frames ?? 1, source, ...values, picture });
 }
 
 /** Once a frame of the screen at most. */

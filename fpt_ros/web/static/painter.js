@@ -24,6 +24,7 @@ export const shown = () => state.liveFrame ?? state.picture?.bitmap;
 export function paint(canvas) {
   const picture = shown();
   if (!picture) return;
+  canvas.style.setProperty("--ratio", picture.width / picture.height); // for its size on the page
   const width = Math.round(canvas.clientWidth * devicePixelRatio) || canvas.width;
   const height = Math.round((width * picture.height) / picture.width);
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });

@@ -8,6 +8,7 @@ import { change, remember, state } from "./state.js";
 const NEAR = 14; // CSS pixels in which an arrow's end is taken
 const A_DRAG = 4; // CSS pixels beyond which a press is a drag
 const BRUSH = 14; // CSS pixels, radius
+const DRAWN = { poke: "pokes", goal: "goals" }; // arrows, by the tool that draws them
 
 /** @param {HTMLCanvasElement} canvas @param {() => Promise<void>} freeze stops the live camera */
 export function listenToPointer(canvas, freeze) {
@@ -52,12 +53,10 @@ function begin(canvas, event) {
   const end = grabbed(canvas, at);
   const gesture = { x: event.clientX, y: event.clientY, far: false, last: null, click: pinQuery };
   if (end) return { ...gesture, move: dragging(end) };
-  if (state.tool === "stay") return { ...gesture, move: () => {}, click: toggleStay };
-  if (state.tool === "touch") {
-    const radius = (BRUSH * devicePixelRatio) / scaleOf(canvas);
-    return { ...gesture, far: true, move: painting(radius) };
-  }
-  return { ...gesture, move: drawing(state.tool === "goal" ? "goals" : "pokes", at) };
+  const pixels = (length) => (length * devicePixelRatio) / scaleOf(canvas);
+  if (state.tool === "stay") return { ...gesture, move: () => {}, click: togglingStay(pixels(NEAR)) };
+  if (state.tool === "touch") return { ...gesture, far: true, move: painting(pixels(BRUSH)) };
+  return { ...gesture, move: drawing(DRAWN[state.tool], at) };
 }
 
 function pinQuery(at) {
@@ -75,7 +74,8 @@ function drawing(name, start) {
     const arrows = state[name].slice();
     arrows[index] = [...start, x - start[0], y - start[1]];
     const query = state.query ?? start;
-    change({ [name]: arrows, touched: true, hover: null, query, poked: true, plans: null });
+    const asked = name === "pokes" ? { touched: true, poked: true } : {};
+    change({ [name]: arrows, hover: null, query, plans: null, ...asked });
   };
 }
 
@@ -88,7 +88,7 @@ function dragging({ name, index, tip }) {
     const arrows = state[name].slice();
     const [x0, y0, dx, dy] = arrows[index];
     arrows[index] = tip ? [x0, y0, x - x0, y - y0] : [x, y, dx, dy];
-    change({ [name]: arrows, touched: true, hover: null });
+    change({ [name]: arrows, touched: name === "pokes", hover: null });
   };
 }
 
@@ -97,23 +97,25 @@ function painting(radius) {
   return ([x, y]) => change({ touch: [...state.touch, [x, y, radius]], plans: null });
 }
 
-function toggleStay(at) {
-  remember();
-  const near = (point) => Math.hypot(point[0] - at[0], point[1] - at[1]) < NEAR;
-  const kept = state.stay.filter((point) => !near(point));
-  change({ stay: kept.length < state.stay.length ? kept : [...kept, at], plans: null });
+/** A click marks a point that stays, or takes away the mark within `radius`. */
+function togglingStay(radius) {
+  return (at) => {
+    remember();
+    const near = (point) => Math.hypot(point[0] - at[0], point[1] - at[1]) < radius;
+    const kept = state.stay.filter((point) => !near(point));
+    change({ stay: kept.length < state.stay.length ? kept : [...kept, at], plans: null });
+  };
 }
 
-/** The end of an arrow at a point, if there is one: tips first, newest first. */
+/** The end of an arrow of the tool's kind at a point, if there is one: tips first, newest first. */
 function grabbed(canvas, at) {
   const radius = (NEAR * devicePixelRatio) / scaleOf(canvas);
   const near = (x, y) => Math.hypot(x - at[0], y - at[1]) < radius;
-  for (const name of ["goals", "pokes"]) {
-    for (let index = state[name].length - 1; index >= 0; index--) {
-      const [x, y, dx, dy] = state[name][index];
-      if (near(x + dx, y + dy)) return { name, index, tip: true };
-      if (near(x, y)) return { name, index, tip: false };
-    }
+  const name = DRAWN[state.tool];
+  for (let index = state[name]?.length - 1; index >= 0; index--) {
+    const [x, y, dx, dy] = state[name][index];
+    if (near(x + dx, y + dy)) return { name, index, tip: true };
+    if (near(x, y)) return { name, index, tip: false };
   }
   return null;
 }

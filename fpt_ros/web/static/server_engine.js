@@ -109,7 +109,9 @@ class ServerEngine {
   /** A picture that the server has: it sends the pixels. */
   async #open(fields) {
     const answer = await this.#send("open", fields);
-    return answer && { ...answer, bitmap: await createImageBitmap(new Blob([answer.file])) };
+    if (!answer) return null;
+    const { file, ...picture } = answer;
+    return { ...picture, bitmap: await createImageBitmap(new Blob([file])) };
   }
 
   /** @param {Object<string, ArrayLike<number>|number[][]>} arrays as messages.json has them */

@@ -32,23 +32,23 @@ export const state = {
   mixtures: null, // at the query point
   field: null, // with its grid
   futures: null, // with their grid
-  asking: 0, // questions without an answer yet
+  asking: 0, // questions without an answer yet, and pictures that are being opened
   latency: {}, // milliseconds of the last answers, by kind, from question to answer
   message: "", // what went wrong
 };
 
 const listeners = [];
 
-/** Call `listener` with the set of names that changed, after each change. */
+/** Call `listener` with the set of names whose values changed, after each change. */
 export function onChange(listener) {
   listeners.push(listener);
 }
 
 /** @param {Partial<typeof state>} values */
 export function change(values) {
+  const names = new Set(Object.keys(values).filter((name) => state[name] !== values[name]));
   Object.assign(state, values);
-  const names = new Set(Object.keys(values));
-  for (const listener of listeners) listener(names);
+  if (names.size) for (const listener of listeners) listener(names);
 }
 
 /** The pokes that count: none, where the person wants to see what happens without. */
