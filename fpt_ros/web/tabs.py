@@ -160,7 +160,7 @@ class Tab:
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.create_task(self._show_live()) if on else None
-        return {}
+        return {"model": self._live.model()}
 
     async def _show_live(self) -> None:
         """Send the newest frames, at most so many a second, and no faster than they are taken."""

@@ -29,8 +29,9 @@ CLOSE = 0.05  # pixels
 
 
 @pytest.fixture
-def camera() -> Iterator[np.ndarray]:
-    """A camera that always sees the drawer: the pixels that the node decodes."""
+def camera(tmp_path: Path) -> Iterator[np.ndarray]:
+    """A camera that always sees the drawer, from when the file `start` is there: the pixels that
+    the node decodes."""
     rgb = Offers().open("drawer", None)[0]
     data = cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
     context = rclpy.Context()
@@ -43,6 +44,8 @@ def camera() -> Iterator[np.ndarray]:
 
     def publish() -> None:
         while not ended.wait(PERIOD):
+            if not (tmp_path / "start").exists():
+                continue
             message = CompressedImage(format="png", data=data)
             message.header.stamp = node.get_clock().now().to_msg()
             publisher.publish(message)
@@ -81,7 +84,10 @@ def test_the_node_answers_about_its_frozen_camera(
         WebServer(tmp_path / "server.log", "--live", "/live/fpt") as server,
         opened(browser, server.address) as page,
     ):
+        page.page.wait_for_selector("text=Waiting for the camera")
+        (tmp_path / "start").touch()
         assert page.wait_for("liveFrame") == [640, 480]
+        assert "the node /live/fpt" in page.page.text_content("#model")
         first = page.pixels()
         box = page.page.locator("#view").bounding_box()
         scale = box["width"] / 640
@@ -102,6 +108,8 @@ def test_the_node_answers_about_its_frozen_camera(
         assert max(page.answered("field")["moving"]) > 0.5
         assert "the node /live/fpt" in page.page.text_content("#model")
         assert (page.pixels() != first).any()
+        page.page.click("text=mark what stays")
+        page.page.mouse.click(*page.at(174, 279))
         page.page.keyboard.press("l")
         page.wait_for("liveFrame")
-        assert page.state("pokes") == []
+        assert page.state("pokes") == page.state("stay") == []

@@ -193,6 +193,7 @@ def test_the_address_holds_the_view(open_page: Open):
 
 def test_few_points_are_answered_before_many(open_page: Open):
     page = open_page("#picture=drawer")
+    page.answered("field")
     page.page.evaluate(FIELDS)
     page.page.focus("#view")
     page.page.keyboard.press("Enter")
@@ -226,6 +227,10 @@ def test_a_picture_of_one_s_own(open_page: Open, predictor: Predictor, tmp_path:
     context = predictor.embed(picture)
     expected = predictor.predict(context, page.state("pokes"), [page.state("query")])
     assert np.abs(page.mean() - expected.mean.numpy()[0]).max() < CLOSE
+    page.page.select_option("#samples", "door")
+    page.wait_for("source", lambda source: source.get("sample") == "door")
+    page.page.click("#undo")  # not the push on the picture before
+    assert len(page.state("pokes")) == 1
     (tmp_path / "no.png").write_text("no picture")
     page.page.set_input_files("#file", tmp_path / "no.png")
     assert "not a picture" in page.wait_for("message")

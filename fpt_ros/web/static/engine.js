@@ -80,8 +80,8 @@
  * @property {(question: Question) => Promise<Field|null>} field
  * @property {(question: Question, samples: number, seed: number) => Promise<Futures|null>} sample
  * @property {(wish: Wish) => Promise<Plans|null>} plan
- * @property {(show: ((frame: {stamp: string, bitmap: ImageBitmap}) => void)|null) => void} watch
- *     the live camera from now on, each newest frame; null: no longer
+ * @property {(show: ((frame: {stamp: string, bitmap: ImageBitmap}) => void)|null) => Promise<Model>}
+ *     watch the live camera from now on, each newest frame; null: no longer. Gives who answers about it
  * @property {(() => void)|null} onClosed called when the engine is gone
  */
 

@@ -2,20 +2,21 @@
 // The live camera of a running node: it plays until one pokes, then its picture stands still.
 
 import { waiting } from "./asking.js";
-import { change, onChange, state } from "./state.js";
+import { change, onChange, state, UNMARKED } from "./state.js";
 
 /** @param {import("./engine.js").Engine} engine @param {HTMLButtonElement} button
  *  @returns {{play: () => void, freeze: () => Promise<void>, stop: () => void}} */
 export function liveCamera(engine, button) {
   let stamp = "";
 
-  function play() {
+  async function play() {
     if (!engine.can.has("watch")) return;
-    change({ source: { live: true }, pokes: [], plans: null, query: null, hover: null, playing: false });
-    engine.watch((frame) => {
+    change({ ...UNMARKED, source: { live: true }, query: null, hover: null, playing: false });
+    const model = await engine.watch((frame) => {
       stamp = frame.stamp;
       change({ liveFrame: frame.bitmap });
     });
+    if (state.source.live) change({ model });
   }
 
   function stop() {
@@ -29,7 +30,7 @@ export function liveCamera(engine, button) {
     const picture = await waiting(() => engine.openLive(stamp));
     if (!picture) return;
     engine.watch(null);
-    change({ liveFrame: null, picture, frames: 1, mixtures: null, field: null });
+    change({ liveFrame: null, picture, model: picture.model, frames: 1, mixtures: null, field: null });
   }
 
   button.hidden = !engine.can.has("watch");

@@ -13,7 +13,7 @@ import { showPlanning } from "./planning.js";
 import { playWhenAsked } from "./playing.js";
 import { listenToPointer } from "./pointing.js";
 import { savePicture } from "./saving.js";
-import { change, clearAll, onChange, state } from "./state.js";
+import { change, clearAll, onChange, state, UNMARKED } from "./state.js";
 
 const part = (id) => document.getElementById(id);
 const view = part("view");
@@ -40,6 +40,7 @@ listenToKeys(view, {
   c: clearAll,
 });
 keepAddress(openAddress);
+change({ model: engine.model });
 engine.onClosed = () => change({ message: "The server has gone. Start it again and reload the page." });
 await openAddress();
 document.body.dataset.ready = "true";
@@ -69,8 +70,9 @@ async function open(opening, source, values) {
   const picture = await waiting(opening);
   if (!picture) return;
   if (source.sample) source = { sample: source.sample, frame: picture.frame };
-  const empty = { goals: [], stay: [], touch: [], plans: null, mixtures: null, field: null };
-  change({ ...empty, message: "", hover: null, playing: false, frames: picture.frames ?? 1, source, ...values, picture });
+  const { frames = 1, model = engine.model } = picture;
+  const fresh = { ...UNMARKED, mixtures: null, field: null, message: "", hover: null, playing: false };
+  change({ ...fresh, frames, model, source, ...values, picture });
 }
 
 /** Once a frame of the screen at most. */

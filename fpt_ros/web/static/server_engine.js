@@ -79,7 +79,7 @@ class ServerEngine {
 
   watch(show) {
     this.#showFrame = show;
-    return this.#send("watch", { on: show !== null });
+    return this.#send("watch", { on: show !== null }).then(({ model }) => model);
   }
 
   #ask(kind, question, more = {}) {

@@ -7,6 +7,8 @@ export const state = {
   /** @type {import("./engine.js").Picture|null} */
   picture: null,
   frames: 1,
+  /** Who answers. @type {import("./engine.js").Model|null} */
+  model: null,
   /** The newest frame of the live camera while it is not frozen. @type {ImageBitmap|null} */
   liveFrame: null,
 
@@ -71,7 +73,14 @@ export function undo() {
   if (before) change(before);
 }
 
+/** No push, and nothing marked for a plan. */
+export const UNMARKED = { pokes: [], goals: [], stay: [], touch: [], plans: null };
+
 export function clearAll() {
   remember();
-  change({ pokes: [], goals: [], stay: [], touch: [], plans: null });
+  change(UNMARKED);
 }
+
+onChange((names) => {
+  if (names.has("picture")) undone.length = 0; // what was on another picture does not come back
+});
