@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt8
+
     from fpt_ros import Predictor
     from fpt_ros.inference.context import ImageContext
-    from fpt_ros.web.pictures import ModelPicture
 
 MOST_BYTES = 512 * 2**20
 """Six pictures of the released model, 90 of the embedded one."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pixels:
+    """A picture that is open somewhere."""
+
+    rgb: UInt8[np.ndarray, "h w 3"]
 
 
 class Embeddings:
@@ -22,9 +32,9 @@ class Embeddings:
     def __init__(self, predictor: Predictor, most_bytes: int = MOST_BYTES) -> None:
         self._predictor = predictor
         self._most_bytes = most_bytes
-        self._kept: WeakKeyDictionary[ModelPicture, ImageContext] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[Pixels, ImageContext] = WeakKeyDictionary()
 
-    def of(self, picture: ModelPicture) -> ImageContext:
+    def of(self, picture: Pixels) -> ImageContext:
         """The picture, embedded."""
         context = self._kept.pop(picture, None) or self._predictor.embed(picture.rgb)
         self._kept[picture] = context  # behind all others

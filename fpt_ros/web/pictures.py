@@ -12,6 +12,7 @@ import torch
 
 from fpt_ros.inference.moving_part import LIKELY, divergence, moving_probability
 from fpt_ros.model.mixture import join_mixtures
+from fpt_ros.web.embeddings import Embeddings, Pixels
 from fpt_ros.web.plans import Wish, plan_in_thread
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from fpt_ros.inference.context import ImageContext
     from fpt_ros.inference.steps import Steps
     from fpt_ros.model import MotionMixture
-    from fpt_ros.web.embeddings import Embeddings
     from fpt_ros.web.messages import Request
     from fpt_ros.web.sharing import TabJobs
 
@@ -56,10 +56,10 @@ class ModelPicture:
         jobs: TabJobs,
         rgb: UInt8[np.ndarray, "h w 3"],
     ) -> None:
-        self.rgb = rgb
         self.height, self.width = rgb.shape[:2]
         self._predictor = predictor
         self._embeddings = embeddings
+        self._pixels = Pixels(rgb)
         self._jobs = jobs
         self._unpoked: dict[tuple[bool, bytes], MotionMixture] = {}
 
@@ -83,7 +83,7 @@ class ModelPicture:
 
     @property
     def _context(self) -> ImageContext:
-        return self._embeddings.of(self)
+        return self._embeddings.of(self._pixels)
 
     def _motion(
         self, pokes: Float[np.ndarray, "p 4"], points: Float[np.ndarray, "n 2"], camera_moving: bool

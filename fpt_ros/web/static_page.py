@@ -24,7 +24,7 @@ from fpt_ros.web.runtime_package import copy_runtime
 STAGES = ("image", "predict")
 LARGE = 200e6
 """Bytes of a page that visitors from afar will not wait for."""
-SERVER_ONLY = ("server_engine.js", "messages.js", "messages.json")
+SERVER_ONLY = ("server_engine.js", "connection.js", "messages.js", "messages.json")
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; "
     "base-uri 'none'; form-action 'none'"

@@ -85,6 +85,7 @@ def test_the_node_answers_about_its_frozen_camera(
         opened(browser, server.address) as page,
     ):
         page.page.wait_for_selector("text=Waiting for the camera")
+        page.page.mouse.move(300, 300)  # there is no picture yet
         (tmp_path / "start").touch()
         assert page.wait_for("liveFrame") == [640, 480]
         assert "the node /live/fpt" in page.page.text_content("#model")

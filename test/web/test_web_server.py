@@ -17,14 +17,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from fpt_ros import Predictor
-from fpt_ros.engine.turns import Turns
 from fpt_ros.web.addresses import refusal
-from fpt_ros.web.embeddings import Embeddings
+from fpt_ros.web.embeddings import Embeddings, Pixels
 from fpt_ros.web.messages import DESCRIPTION, LIMITS, pack, unpack
 from fpt_ros.web.offers import Offers, decoded, png
-from fpt_ros.web.pictures import ModelPicture
 from fpt_ros.web.server import make_app
-from fpt_ros.web.sharing import TabJobs
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/images"
 POKE = np.array([[300, 200, 20, 0]], np.float32)
@@ -277,19 +274,17 @@ def test_a_tab_with_much_to_compute_does_not_hold_up_another(tiny_checkpoint: Pa
 
 def test_embedded_pictures_take_bounded_memory(tiny_checkpoint: Path):
     predictor = Predictor.from_checkpoint(tiny_checkpoint)
-    pixels = np.random.default_rng(0).integers(0, 255, (3, 40, 60, 3), np.uint8)
-    one = predictor.embed(pixels[0]).nbytes
+    noise = np.random.default_rng(0).integers(0, 255, (3, 40, 60, 3), np.uint8)
+    pictures = [Pixels(rgb) for rgb in noise]
+    one = predictor.embed(noise[0]).nbytes
     embeddings = Embeddings(predictor, most_bytes=2 * one)
-    turns = Turns(print)
-    pictures = [ModelPicture(predictor, embeddings, TabJobs(turns), rgb) for rgb in pixels]
     held = [embeddings.of(picture) for picture in pictures]
     assert embeddings.nbytes == 2 * one
     assert embeddings.of(pictures[2]) is held[2]
     again = embeddings.of(pictures[0])  # was forgotten
     assert again is not held[0] and (again.embedded.features == held[0].embedded.features).all()
-    del pictures, again
+    del pictures
     assert embeddings.nbytes == 0
-    turns.stop(1.0)
 
 
 def test_a_closed_tab_costs_nothing(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page's buttons and lists, and what it says in words.
 
-import { densityOf, drawInset, inWords } from "./density.js";
+import { densityOf, drawInset } from "./density.js";
 import { savePicture } from "./saving.js";
 import { change, clearAll, onChange, queryPoint, state, undo } from "./state.js";
+import { inWords } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 

@@ -82,7 +82,7 @@
  * @property {(wish: Wish) => Promise<Plans|null>} plan
  * @property {(show: ((frame: {stamp: string, bitmap: ImageBitmap}) => void)|null) => Promise<Model>}
  *     watch the live camera from now on, each newest frame; null: no longer. Gives who answers about it
- * @property {(() => void)|null} onClosed called when the engine is gone
+ * @property {((message: string) => void)|null} onClosed called when the engine is gone, with what to say
  */
 
 /** @returns {Promise<Engine>} the engine that the page names. */

@@ -41,7 +41,7 @@ listenToKeys(view, {
 });
 keepAddress(openAddress);
 change({ model: engine.model });
-engine.onClosed = () => change({ message: "The server has gone. Start it again and reload the page." });
+engine.onClosed = (message) => change({ message });
 await openAddress();
 document.body.dataset.ready = "true";
 
