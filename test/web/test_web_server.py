@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from fpt_ros import Predictor
+from fpt_ros.encodings import ImageError
 from fpt_ros.web.addresses import refusal
 from fpt_ros.web.embeddings import Embeddings, Pixels
 from fpt_ros.web.messages import DESCRIPTION, LIMITS, pack, unpack
@@ -168,6 +169,18 @@ def test_uploads_are_bounded_before_they_are_decoded(tiny_checkpoint: Path):
         assert ended in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
     with_tabs(tiny_checkpoint, 1, test)
+
+
+def test_half_a_picture_is_none():
+    """Also where it says that it is whole, and however EXIF turns it."""
+    data = (FIXTURES / "exif_orientation_6.jpg").read_bytes()
+    assert decoded(data, 10**6).shape == (160, 120, 3)
+    with pytest.raises(ImageError, match="jpeg that is cut off"):
+        decoded(data[: len(data) // 2] + b"\xff\xd9", 10**6)
+    damaged = bytearray(png(decoded(data, 10**6)))
+    damaged[len(damaged) // 2] ^= 255
+    with pytest.raises(ImageError, match="damaged png"):
+        decoded(bytes(damaged), 10**6)
 
 
 def test_a_bad_message_gets_a_message_and_nothing_else(tiny_checkpoint: Path):
