@@ -266,6 +266,18 @@ def test_model_licence_and_latency_are_always_in_view(open_page: Open, size: tup
             assert 0 < box["y"] < size[1] - box["height"]
 
 
+@pytest.mark.parametrize("size", [(1280, 700), (1366, 768), (1000, 1200)])
+def test_the_picture_and_what_is_said_of_it_fill_the_window(open_page: Open, size: tuple[int, int]):
+    page = open_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    picture, beside, below = (
+        page.page.locator(name).bounding_box() for name in ("#view", "aside", "footer")
+    )
+    assert abs(picture["width"] / picture["height"] - 640 / 480) < 0.01
+    assert picture["y"] + picture["height"] < below["y"]
+    assert 0 < beside["x"] - (picture["x"] + picture["width"]) < 24
+    assert page.page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
 def test_the_picture_stays_under_the_pointer(open_page: Open):
     page = open_page(DRAWER, viewport={"width": 1280, "height": 700})
     page.page.click("#futures button")
