@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fpt_ros.encodings import ImageError
 from fpt_ros.web.messages import LIMITS, MessageError, Request, pack, read_request
 from fpt_ros.web.offers import decoded, png
 from fpt_ros.web.pictures import ModelPicture, Picture
@@ -34,6 +35,7 @@ LONG = {"sample", "plan"}
 """Kinds of requests that any newer one stops."""
 FRAMES_A_SECOND = 10
 """Of a live camera, at most."""
+NO_BYTES = np.zeros(0, np.uint8)
 logger = logging.getLogger(__name__)
 
 
@@ -160,18 +162,24 @@ class Tab:
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.create_task(self._show_live()) if on else None
-        return {"model": self._live.model()}
+        return {}
 
     async def _show_live(self) -> None:
-        """Send the newest frames, at most so many a second, and no faster than they are taken."""
+        """Send the newest frames, at most so many a second, and no faster than they are taken; what
+        cannot be read is passed over. Until the first it says what it waits for."""
         assert self._live is not None
-        shown = ""
+        shown, told = "", None
         while True:
-            frame = await asyncio.to_thread(self._live.newest)
-            if frame is not None and frame.stamp != shown:
-                shown = frame.stamp
-                header = {"kind": "frame", "stamp": shown}
-                await self._send(pack(header, {"file": frame.jpeg}))
+            frame, message = None, ""
+            try:
+                frame = await asyncio.to_thread(self._live.newest, shown)
+            except ImageError as error:
+                message = "" if shown else f"The camera's image {error}"
+            about = {"model": self._live.model(), "message": message}
+            if frame is not None or about != told:
+                shown, jpeg = (frame.stamp, frame.jpeg) if frame else (shown, NO_BYTES)
+                await self._send(pack({"kind": "frame", "stamp": shown, **about}, {"file": jpeg}))
+                told = about
             await asyncio.sleep(1 / FRAMES_A_SECOND)
 
 

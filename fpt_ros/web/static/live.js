@@ -8,20 +8,26 @@ import { change, onChange, state, UNMARKED } from "./state.js";
  *  @returns {{play: () => void, freeze: () => Promise<void>, stop: () => void}} */
 export function liveCamera(engine, button) {
   let stamp = "";
+  let watching = false;
 
-  async function play() {
+  function play() {
     if (!engine.can.has("watch")) return;
     change({ ...UNMARKED, source: { live: true }, query: null, hover: null, playing: false });
-    const model = await engine.watch((frame) => {
+    watching = true;
+    let told = "";
+    engine.watch(({ bitmap, model, message, ...frame }) => {
+      change({ model });
+      if (message !== told) change({ message });
+      told = message;
+      if (!bitmap) return;
       stamp = frame.stamp;
-      change({ liveFrame: frame.bitmap });
+      change({ liveFrame: bitmap });
     });
-    if (state.source.live) change({ model });
   }
 
   function stop() {
-    if (!state.liveFrame) return;
-    engine.watch(null);
+    if (watching) engine.watch(null);
+    watching = false;
     change({ liveFrame: null });
   }
 
@@ -29,8 +35,8 @@ export function liveCamera(engine, button) {
     if (!state.liveFrame) return;
     const picture = await waiting(() => engine.openLive(stamp));
     if (!picture) return;
-    engine.watch(null);
-    change({ liveFrame: null, picture, model: picture.model, frames: 1, mixtures: null, field: null });
+    stop();
+    change({ picture, model: picture.model, frames: 1, mixtures: null, field: null });
   }
 
   button.hidden = !engine.can.has("watch");

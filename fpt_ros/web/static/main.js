@@ -66,9 +66,9 @@ async function openFile(blob) {
 }
 
 async function open(opening, source, values) {
-  live.stop();
   const picture = await waiting(opening);
   if (!picture) return;
+  live.stop();
   if (source.sample) source = { sample: source.sample, frame: picture.frame };
   const { frames = 1, model = engine.model } = picture;
   const fresh = { ...UNMARKED, mixtures: null, field: null, message: "", hover: null, playing: false };

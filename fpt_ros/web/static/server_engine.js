@@ -64,9 +64,13 @@ class ServerEngine {
   }
 
   watch(show) {
-    this.#connection.onFrame =
-      show && (async ({ stamp, file }) => show({ stamp, bitmap: await createImageBitmap(new Blob([file])) }));
-    return this.#connection.send("watch", { on: show !== null }).then(({ model }) => model);
+    const connection = this.#connection;
+    const listener = async ({ file, ...frame }) => {
+      const bitmap = file.length ? await createImageBitmap(new Blob([file])) : null;
+      if (connection.onFrame === listener) show({ ...frame, bitmap }); // it may have ended meanwhile
+    };
+    connection.onFrame = show && listener;
+    connection.send("watch", { on: show !== null }).catch(() => {}); // `onClosed` says what is wrong
   }
 
   #ask(kind, question, more = {}) {
