@@ -19,6 +19,12 @@ from fpt_ros.web.offers import Offers
 Open = Callable[..., Page]
 DRAWER = "#picture=drawer&pokes=274,300,-33.2,-8&query=241,263"
 CLOSE = 0.05  # pixels
+DROP = """(bytes) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  return document.getElementById("view").dispatchEvent(drop);
+}"""
 FIELDS = """async () => {
   const { onChange, state } = await import("/state.js");
   globalThis.fields = [];
@@ -231,6 +237,9 @@ def test_a_picture_of_one_s_own(open_page: Open, predictor: Predictor, tmp_path:
     page.wait_for("source", lambda source: source.get("sample") == "door")
     page.page.click("#undo")  # not the push on the picture before
     assert len(page.state("pokes")) == 1
+    dropped = cv2.imencode(".png", np.ascontiguousarray(picture[:, :200, ::-1]))[1]
+    assert not page.page.evaluate(DROP, dropped.tolist())  # else the browser would leave the page
+    assert page.wait_for("picture", lambda found: found["width"] == 200)["bitmap"][0] == 200
     (tmp_path / "no.png").write_text("no picture")
     page.page.set_input_files("#file", tmp_path / "no.png")
     assert "not a picture" in page.wait_for("message")
