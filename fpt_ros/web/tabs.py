@@ -87,7 +87,6 @@ class Tab:
             self._watching.cancel()
         if self._picture:
             self._picture.close()
-            self._picture = None
 
     async def _newest_only(self, request: Request) -> Arrays | None:
         """The answer; None if a newer request of the kind came before this one was begun, or
