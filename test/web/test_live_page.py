@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import rclpy
 from ament_index_python import get_package_prefix
-from conftest import opened
-from page_harness import WebServer, wait_for
+from page_harness import WebServer, opened, wait_for
 from playwright.sync_api import Browser
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
