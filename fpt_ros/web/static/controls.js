@@ -65,7 +65,8 @@ function reflect(names) {
 function reflectBusy() {
   const camera = state.source?.live && !state.liveFrame && !state.picture;
   part("busy").hidden = !state.asking && !camera;
-  part("busy").textContent = camera ? "Waiting for the camera…" : state.picture ? "Computing…" : "Loading…";
+  const said = state.picture ? "Computing…" : "Loading…";
+  part("busy").textContent = camera ? "Waiting for the camera…" : said;
 }
 
 function reflectModel({ name, license, where }) {

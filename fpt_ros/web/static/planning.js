@@ -40,7 +40,8 @@ async function plan(engine) {
     reach: Math.max(REACH * longest, 0.05 * picture.width),
     tolerance: TOLERANCE * picture.width,
   };
-  const plans = await timed("plan", ({ image, cameraMoving }) => engine.plan({ ...wish, image, cameraMoving }));
+  const ask = ({ image, cameraMoving }) => engine.plan({ ...wish, image, cameraMoving });
+  const plans = await timed("plan", ask);
   if (!plans) return;
   change({ plans, plan: 0 });
   if (plans.pokes.length) take(0);
@@ -65,7 +66,10 @@ function fill(list) {
       button.addEventListener("click", () => take(i));
       item.append(button);
     }
-    if (reason) item.append(Object.assign(document.createElement("p"), { textContent: `Will hardly work: ${reason}` }));
+    if (reason) {
+      const textContent = `Will hardly work: ${reason}`;
+      item.append(Object.assign(document.createElement("p"), { textContent }));
+    }
     list.append(item);
   });
 }

@@ -13,6 +13,7 @@ let values = null; // of each half
 
 function valueOf(half) {
   const [exponent, fraction] = [(half >> 10) & 31, (half & 1023) / 1024];
-  const size = exponent === 31 ? (fraction ? NaN : Infinity) : (exponent ? 1 + fraction : 2 * fraction) * 2 ** (exponent - 15);
-  return half & 0x8000 ? -size : size;
+  const sign = half & 0x8000 ? -1 : 1;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? 1 + fraction : 2 * fraction) * 2 ** (exponent - 15);
 }
