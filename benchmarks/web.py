@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast the demo in the browser answers while one points and drags, on this machine.
 
-    python benchmarks/web.py [--checkpoint hub:OWNER/NAME/FILE]
+    python benchmarks/web.py [--checkpoint hub:OWNER/NAME/FILE | --random]
 
 The server runs as a process. A client asks as the page does, at the rate at which a pointer moves:
 what follows the pointer alone, the whole field alone, and both, as while an arrow is dragged. The
-server's processor time says what an answer costs where other programs share the cores.
+server's processor time says what an answer costs where other programs share the cores. Then the
+longer questions, once each.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,28 +27,58 @@ import aiohttp
 import numpy as np
 
 from fpt_ros.inference.view import grid_points
+from fpt_ros.model import FlowPokeTransformer, ModelConfig
+from fpt_ros.model.checkpoint import save_checkpoint
 from fpt_ros.web.messages import pack, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 PERIOD = 1 / 60  # seconds between two moves of the pointer
 FIELD = grid_points(640, 480, 20, 15)
 """As the page asks while something is dragged (COARSE in static/asking.js)."""
+LONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a picture, opened": ({"kind": "open", "sample": "drawer"}, {}),
+    "a field at rest": (
+        {"kind": "field"},
+        {"pokes": [[274, 300, -33, -8]], "points": grid_points(640, 480, 48, 36)},
+    ),
+    "four futures": (
+        {"kind": "sample", "samples": 4, "seed": 1},
+        {"pokes": [[274, 300, -33, -8]], "points": grid_points(640, 480, 12, 9)},
+    ),
+    "the best pushes": (
+        {"kind": "plan", "reach": 50, "tolerance": 13},
+        {"points": [[274, 300]], "goals": [[-33, -8]], "stay": [[120, 100]]},
+    ),
+}
+"""As the page asks: the message's header and its arrays."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=20, help="of each part")
     parser.add_argument("--checkpoint", default="embedded")
+    parser.add_argument(
+        "--random", action="store_true", help="weights of the released names and shapes, at random"
+    )
     arguments = parser.parse_args()
-    command = [sys.executable, "-m", "fpt_ros.web", "--port", "0"]
-    command += ["--checkpoint", arguments.checkpoint]
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = arguments.checkpoint
+        if arguments.random:
+            checkpoint = f"{folder}/random.safetensors"
+            save_checkpoint(FlowPokeTransformer(ModelConfig()), checkpoint)
+        serve(checkpoint, arguments.seconds)
+
+
+def serve(checkpoint: str, seconds: float) -> None:
+    """Measure a server of this checkpoint."""
+    command = [sys.executable, "-m", "fpt_ros.web", "--port", "0", "--checkpoint", checkpoint]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         found = re.search(r"http://\S+/", server.stdout.readline())
         try:
             if found is None:
                 sys.exit("the server did not start")
-            asyncio.run(measure(found.group(), server.pid, arguments.seconds))
+            asyncio.run(measure(found.group(), server.pid, seconds))
         finally:
             server.terminate()
 
@@ -76,6 +108,29 @@ async def measure(address: str, pid: int, seconds: float) -> None:
                 )
             each = (processor_time(pid) - before) / sum(len(took) for took, _ in found.values())
             print(f"{'':15} {1e3 * each:.0f} ms of the server's processor time an answer")
+        await ask_long(connection, image)
+        print(f"the server's memory: {memory(pid) / 1e9:.1f} GB at most")
+
+
+async def ask_long(connection: aiohttp.ClientWebSocketResponse[bool], image: int) -> None:
+    """Print how long each of `LONG` takes, from question to answer; the picture is opened last."""
+    for name in reversed(LONG):
+        header, arrays = LONG[name]
+        about = {} if header["kind"] == "open" else {"image": image, "camera_moving": False}
+        begin = time.perf_counter()
+        values = {key: np.array(value, np.float32) for key, value in arrays.items()}
+        await connection.send_bytes(pack({"id": 0, **header, **about}, values))
+        answer, _ = unpack(await connection.receive_bytes())
+        assert answer["kind"] == header["kind"], answer
+        print(f"{name}: {time.perf_counter() - begin:.2f} s")
+
+
+def memory(pid: int) -> float:
+    """Of a process, the most that it has had, bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return 1024 * int(found.group(1))
 
 
 def processor_time(pid: int) -> float:
@@ -122,6 +177,7 @@ async def ask_for(
     while (sent or waiting) and not receiving.done():
         await asyncio.sleep(0.01)
     receiving.cancel()
+    await asyncio.wait([receiving])
     return {kind: (took[kind], replaced[kind]) for kind in kinds}
 
 

@@ -45,6 +45,10 @@ OWN_PICTURE = """async () => {
   }
   return took;
 }"""
+MEANS = """async (points) => {
+  const asked = { image: picture.image, pokes: [[274, 300, -33, -8], [330, 310, 40, 10]], points };
+  return [...(await engine.field({ ...asked, cameraMoving: false })).mean];
+}"""
 FUTURES = """async (points) => {
   const begin = performance.now();
   await engine.sample({ image: picture.image, pokes: [[274, 300, -33, -8]], points,
@@ -124,8 +128,14 @@ def measure(page: Page, seconds: float) -> None:
             )
     points = grid_points(640, 480, 12, 9).tolist()
     print(f"four futures of {len(points)} points: {page.evaluate(FUTURES, points):.0f} ms")
+    beforehand = np.array(page.evaluate(MEANS, FIELD.tolist()))
     first, again = page.evaluate(OWN_PICTURE)
     print(f"a picture of one's own: {first:.0f} ms the first time, then {again:.0f} ms")
+    difference = np.abs(page.evaluate(MEANS, FIELD.tolist()) - beforehand).max()
+    print(
+        f"means of the picture embedded beforehand (float16) are off by at most {difference:.3f} "
+        f"pixels, of motions up to {np.abs(beforehand).max():.0f}"
+    )
 
 
 def ask(page: Page, kinds: list[str], seconds: float) -> dict[str, tuple[Any, int]]:

@@ -159,7 +159,7 @@ def compressed_to_rgb(
     encoding, swapped = format_of(message.format, reading.sample_range)
     what = f"data ({len(message.data)} bytes, format '{message.format}')"
     try:
-        image = _decoded(bytes(memory(message.data)), header)
+        image = decode_file(bytes(memory(message.data)), header)
     except ImageError as error:
         raise ImageError(f"{what} {error}") from None
     if image.dtype == np.uint16:
@@ -199,22 +199,39 @@ def _check_size(what: str, width: int, height: int, reading: Reading) -> None:
         )
 
 
-def _decoded(data: bytes, header: FileHeader) -> np.ndarray:
-    """Samples as they lie in the file, [h, w] or BGR or BGRA, neither turned nor scaled."""
+def decode_file(
+    data: bytes, header: FileHeader, flags: int = cv2.IMREAD_UNCHANGED
+) -> UInt8[np.ndarray, "h w *channels"] | UInt16[np.ndarray, "h w *channels"]:
+    """The pixels of a jpeg or png file that `read_header` has read.
+
+    Args:
+        flags: of OpenCV. By default samples as they lie in the file, [h, w] or BGR or BGRA, neither
+            turned nor scaled.
+
+    Raises:
+        ImageError: cut off, damaged, or not to be decoded.
+        MemoryError: there is not enough for it.
+    """
     if header.kind == "png":
         check_png(data)
-    image = _by_opencv(data, header)
-    if header.kind == "jpeg" and np.all(image[-CORNER:, -CORNER:] == MISSING):
+    image = _by_opencv(data, header, flags)
+    if header.kind == "jpeg" and _ends_in_missing(image):
         # Data that are all there end the picture whatever follows them; else it fills the gap.
         more = b"".join([data[: header.end], FILLER, data[header.end :]])
-        if not np.array_equal(_by_opencv(more, header), image):
+        if not np.array_equal(_by_opencv(more, header, flags), image):
             raise ImageError("is a jpeg that is cut off: coded data are missing before its end")
     return image
 
 
-def _by_opencv(data: bytes, header: FileHeader) -> np.ndarray:
+def _ends_in_missing(image: np.ndarray) -> bool:
+    """Whether data may be missing: a corner is grey, the last one where EXIF turns nothing."""
+    first, last = slice(None, CORNER), slice(-CORNER, None)
+    return any(np.all(image[y, x] == MISSING) for y in (first, last) for x in (first, last))
+
+
+def _by_opencv(data: bytes, header: FileHeader, flags: int) -> np.ndarray:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError(f"no memory for {header.width} x {header.height} pixels") from error

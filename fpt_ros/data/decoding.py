@@ -61,6 +61,8 @@ class Scan:
 def decoded(container: Any, stream: Any, scan: Scan) -> Iterator[Any]:
     """The frames of a stream from where it stands, noting in `scan` what becomes of it."""
     packet_at: dict[int | None, int] = {}
+    if stream.codec_context.name == "mjpeg":  # it would show an older frame where data are missing
+        stream.codec_context.options = {"err_detect": "explode"}
     scan.lossy = container.format.name == "mpegts"
     try:
         for packet in container.demux(stream):

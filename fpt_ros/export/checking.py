@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether exported stages give the library's numbers in ONNX Runtime."""
+"""Whether exported stages give the library's numbers in another runtime."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ SIZES = ((1, 1, 1), (1, 0, 7), (5, 3, 64))
 
 
 class Stages:
-    """The ONNX files of a folder; arrays go in and out by the names of `model.json`."""
+    """The ONNX files of a folder in ONNX Runtime; arrays go in and out by the names of
+    `model.json`."""
 
     def __init__(self, folder: Path) -> None:
         self._sessions = {
@@ -52,14 +53,10 @@ class Stages:
 
 
 @torch.no_grad()
-def largest_difference(model: FlowPokeTransformer, folder: Path) -> float:
-    """Between the library's mixtures and those of the folder's stages, for requests of several
-    sizes on a picture of smooth noise."""
-    generator, size, stages = (
-        torch.Generator().manual_seed(0),
-        model.config.image_size,
-        Stages(folder),
-    )
+def largest_difference(model: FlowPokeTransformer, stages: Stages) -> float:
+    """Between the library's mixtures and those of exported stages, for requests of several sizes on
+    a picture of smooth noise."""
+    generator, size = torch.Generator().manual_seed(0), model.config.image_size
     coarse = torch.rand(1, 3, 7, 7, generator=generator) * 2 - 1
     picture = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")
     ours = stages.run("image", {"images": picture.numpy()})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from fpt_ros.export.checking import TOLERANCE, largest_difference
+from fpt_ros.export.checking import TOLERANCE, Stages, largest_difference
 from fpt_ros.export.description import write_description
 from fpt_ros.model.export import save_onnx
 
@@ -37,7 +37,7 @@ def write_onnx(
     for name in tqdm(programs, "Writing ONNX", unit="stage"):
         files += save_onnx({name: programs[name]}, folder)
     write_description(model, files, folder)
-    difference = largest_difference(model, folder)
+    difference = largest_difference(model, Stages(folder))
     if difference > TOLERANCE:
         raise RuntimeError(
             f"{folder}: in ONNX Runtime its numbers are off by {difference:.1e}, more than "

@@ -83,9 +83,15 @@ class DinoV2Encoder(nn.Module):
             tokens = block(tokens)
         return rearrange(self.norm(tokens)[:, extra:], "b (h w) d -> b d h w", h=grid)
 
+    @torch.no_grad()
+    def fix_positions(self, size: int) -> None:
+        """Resize the position table for good, for images of `size` pixels a side. An exported model
+        wants that: other runtimes resize in other ways."""
+        self.pos_embed = nn.Parameter(self._positions(size // PATCH))
+
     def _positions(self, grid: int) -> Float[Tensor, "1 n d"]:
         """The position table for a `grid` x `grid` map, resized as DINOv2 itself does it."""
-        if grid == TABLE_GRID:
+        if self.pos_embed.shape[1] == 1 + grid**2:
             return self.pos_embed
         table = rearrange(
             self.pos_embed[:, 1:].float(), "1 (h w) d -> 1 d h w", h=TABLE_GRID, w=TABLE_GRID

@@ -10,6 +10,7 @@ are free in every call; there is one image, of the model's own size, and all row
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fpt_ros.model.attention import KeysValues
+from fpt_ros.model.dinov2 import DinoV2Encoder
 from fpt_ros.model.flow_poke import EmbeddedImage, FlowPokeTransformer
 from fpt_ros.model.poke_cache import PokeCache
 from fpt_ros.model.small.network import SmallEmbeddedImage
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 OPSET = 20
-"""Of the ONNX files: the first with all that the stages need (antialiased resizing, sampling of a
-map, GELU), so that runtimes as old as it allows can read them."""
+"""Of the ONNX files: the first with all that the stages need (sampling of a map, GELU), so that
+runtimes as old as it allows can read them."""
 IMAGE = ("features", "keys", "values", "gains")
 """An embedded image, the output of the stage `image`; a small model's `modes` come after them.
 Keys and values are [layer, 1, head, cell, channel], the pokes' [layer, row, head, poke, channel].
@@ -44,7 +46,11 @@ class ImageStage(nn.Module):
 
     def __init__(self, model: FlowPokeTransformer) -> None:
         super().__init__()
-        self.model = model
+        weights = {id(weight): weight for weight in model.parameters()}
+        self.model = copy.deepcopy(model, weights)  # which shares them
+        encoder = self.model.image_embedder.model
+        if isinstance(encoder, DinoV2Encoder):
+            encoder.fix_positions(model.config.image_size)
 
     def forward(self, images: Float[Tensor, "1 3 s s"]) -> tuple[Tensor, ...]:
         image = self.model.embed_image(images)

@@ -97,10 +97,14 @@ class LiveCamera:
         name, licence = (told.checkpoint, told.license) if told else ("not known yet", "")
         return {"name": name, "license": licence, "where": f"the node {self._name}"}
 
-    def newest(self) -> Frame | None:
-        """The newest image, encoded; None before the first."""
+    def newest(self, shown: str) -> Frame | None:
+        """The newest image, encoded; None before the first, and if it is that of the stamp `shown`.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         with self._lock:
-            if not self._images:
+            if not self._images or next(reversed(self._images)) == shown:
                 return None
             stamp, message = next(reversed(self._images.items()))
         quality = [cv2.IMWRITE_JPEG_QUALITY, 85]

@@ -16,6 +16,7 @@ import numpy as np
 
 from fpt_ros.encodings import ImageError
 from fpt_ros.image_files import read_header
+from fpt_ros.images import decode_file
 from fpt_ros.web.messages import LIMITS, STATIC
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def decoded(data: bytes, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
     """RGB of a jpeg or png file, upright as EXIF says; its size is looked at before decoding.
 
     Raises:
-        ValueError: no jpeg or png that can be read, or of more than `max_pixels`.
+        ValueError: no jpeg or png that can be read to its end, or of more than `max_pixels`.
     """
     header = read_header(data)
     if header.width * header.height > max_pixels:
@@ -158,12 +159,7 @@ def decoded(data: bytes, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
             f"the picture is {header.width} x {header.height} = {header.width * header.height} "
             f"pixels: must be at most {max_pixels}"
         )
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ImageError(f"the picture cannot be decoded: {error.err}") from error
-    if image is None:
-        raise ImageError("the picture cannot be decoded")
+    image = decode_file(data, header, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 

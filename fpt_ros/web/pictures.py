@@ -12,6 +12,7 @@ import torch
 
 from fpt_ros.inference.moving_part import LIKELY, divergence, moving_probability
 from fpt_ros.model.mixture import join_mixtures
+from fpt_ros.web.embeddings import Embeddings, Pixels
 from fpt_ros.web.plans import Wish, plan_in_thread
 
 if TYPE_CHECKING:
@@ -48,24 +49,28 @@ class Picture(Protocol):
 class ModelPicture:
     """A picture of which this process's model is asked, in the turns of its tab."""
 
-    def __init__(self, predictor: Predictor, jobs: TabJobs, context: ImageContext) -> None:
-        self.width, self.height = context.width, context.height
+    def __init__(
+        self,
+        predictor: Predictor,
+        embeddings: Embeddings,
+        jobs: TabJobs,
+        rgb: UInt8[np.ndarray, "h w 3"],
+    ) -> None:
+        self.height, self.width = rgb.shape[:2]
         self._predictor = predictor
+        self._embeddings = embeddings
+        self._pixels = Pixels(rgb)
         self._jobs = jobs
-        self._context = context
         self._unpoked: dict[tuple[bool, bytes], MotionMixture] = {}
 
-    @classmethod
-    def open(
-        cls, predictor: Predictor, jobs: TabJobs, rgb: UInt8[np.ndarray, "h w 3"]
-    ) -> Future[ModelPicture]:
-        """Embed the picture, in a turn of the tab."""
+    def embed(self) -> Future[ImageContext]:
+        """Embed the picture, in a turn of the tab, so that the first question need not."""
 
-        def steps() -> Steps[ModelPicture]:
+        def steps() -> Steps[ImageContext]:
             yield
-            return cls(predictor, jobs, predictor.embed(rgb))
+            return self._context
 
-        return jobs.submit("open", steps())
+        return self._jobs.submit("open", steps())
 
     def ask(self, request: Request) -> Future[Arrays]:
         if request.kind == "plan":
@@ -75,6 +80,10 @@ class ModelPicture:
 
     def close(self) -> None:
         pass
+
+    @property
+    def _context(self) -> ImageContext:
+        return self._embeddings.of(self._pixels)
 
     def _motion(
         self, pokes: Float[np.ndarray, "p 4"], points: Float[np.ndarray, "n 2"], camera_moving: bool
@@ -123,8 +132,11 @@ class ModelPicture:
 
     def _evaluate(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """What `plan_poke` asks, in the tab's turns."""
-        steps = self._predictor.evaluate_steps(self._context, *args, **kwargs)
-        return self._jobs.submit("plan", steps)
+
+        def steps() -> Steps[Any]:
+            return (yield from self._predictor.evaluate_steps(self._context, *args, **kwargs))
+
+        return self._jobs.submit("plan", steps())
 
 
 @torch.no_grad()

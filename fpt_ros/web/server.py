@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 
 from fpt_ros.engine.turns import Turns
 from fpt_ros.web.addresses import refusal
+from fpt_ros.web.embeddings import Embeddings
 from fpt_ros.web.messages import LIMITS, STATIC, pack
 from fpt_ros.web.tabs import Tab
 
@@ -46,6 +47,7 @@ def make_app(
         host: the address that it listens on; the page must be asked for by this name, or, where
             that is no loopback, by an address or this machine's name.
     """
+    embeddings = Embeddings(predictor)
     turns = Turns(lambda error: logger.error("a turn failed", exc_info=error))
     hello = _hello(predictor, offers, live)
 
@@ -53,7 +55,7 @@ def make_app(
         response = web.WebSocketResponse(max_msg_size=LIMITS["message_bytes"], heartbeat=20)
         await response.prepare(request)
         await response.send_bytes(hello)
-        tab = Tab(predictor, turns, offers, live, _sender(response))
+        tab = Tab(predictor, embeddings, turns, offers, live, _sender(response))
         request.app[TABS].add(response)
         try:
             await _serve(response, tab)

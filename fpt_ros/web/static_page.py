@@ -22,7 +22,9 @@ from fpt_ros.web.offers import shipped
 from fpt_ros.web.runtime_package import copy_runtime
 
 STAGES = ("image", "predict")
-SERVER_ONLY = ("server_engine.js", "messages.js", "messages.json")
+LARGE = 200e6
+"""Bytes of a page that visitors from afar will not wait for."""
+SERVER_ONLY = ("server_engine.js", "connection.js", "messages.js", "messages.json")
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; "
     "base-uri 'none'; form-action 'none'"
@@ -64,17 +66,17 @@ def with_tab_engine(html: str) -> str:
 
 
 def embed_samples(folder: Path, model: Path) -> None:
-    """Each sample's tensors, embedded beforehand: NAME.f32 has the outputs of the stage `image`,
-    one after the other, little-endian float32."""
+    """Each sample's tensors, embedded beforehand: NAME.f16 has the outputs of the stage `image`,
+    one after the other, little-endian float16 (see docs/web_static.md)."""
     stages = Stages(model)
     size = json.loads((model / "model.json").read_text())["view_size"]
     for offer in shipped():
         rgb = torch.from_numpy(offer.read(0))
         square = View(rgb.shape[1], rgb.shape[0]).square(rgb, size)
         tensors = stages.run("image", {"images": square.numpy()})
-        with (folder / f"{offer.name}.f32").open("wb") as file:
+        with (folder / f"{offer.name}.f16").open("wb") as file:
             for tensor in tensors.values():
-                file.write(np.ascontiguousarray(tensor, "<f4").tobytes())
+                file.write(np.ascontiguousarray(tensor, "<f2").tobytes())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -91,6 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"{parser.prog}: {error}")
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"{options.out}: {size / 1e6:.0f} MB; python -m http.server -d {options.out} shows it")
+    if size > LARGE:
+        print("so large a model needs minutes to load from afar and seconds an answer: see fpt-web")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fpt_ros.encodings import ImageError
 from fpt_ros.web.messages import LIMITS, MessageError, Request, pack, read_request
 from fpt_ros.web.offers import decoded, png
 from fpt_ros.web.pictures import ModelPicture, Picture
@@ -21,16 +22,20 @@ from fpt_ros.web.sharing import TabJobs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from jaxtyping import UInt8
+
     from fpt_ros import Predictor
     from fpt_ros.engine.turns import Turns
+    from fpt_ros.web.embeddings import Embeddings
     from fpt_ros.web.live import LiveCamera
     from fpt_ros.web.offers import Offers
     from fpt_ros.web.pictures import Arrays
 
 LONG = {"sample", "plan"}
-"""Kinds of requests that a newer one stops."""
+"""Kinds of requests that any newer one stops."""
 FRAMES_A_SECOND = 10
 """Of a live camera, at most."""
+NO_BYTES = np.zeros(0, np.uint8)
 logger = logging.getLogger(__name__)
 
 
@@ -40,12 +45,14 @@ class Tab:
     def __init__(
         self,
         predictor: Predictor,
+        embeddings: Embeddings,
         turns: Turns,
         offers: Offers,
         live: LiveCamera | None,
         send: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._predictor = predictor
+        self._embeddings = embeddings
         self._jobs = TabJobs(turns)
         self._offers = offers
         self._live = live
@@ -53,7 +60,7 @@ class Tab:
         self._picture: Picture | None = None
         self._image = 0  # number of the open picture
         self._newest: dict[str, int] = {}
-        self._running: dict[str, Future[Any]] = {}
+        self._running: dict[str, tuple[Request, Future[Any]]] = {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watching: asyncio.Task[None] | None = None
 
@@ -75,8 +82,7 @@ class Tab:
     def close(self) -> None:
         """The tab is gone: nothing is computed for it any more."""
         self._jobs.close()
-        for future in self._running.values():
-            future.cancel()
+        self._stop_running()
         if self._watching:
             self._watching.cancel()
         if self._picture:
@@ -86,8 +92,9 @@ class Tab:
         """The answer; None if a newer request of the kind came before this one was begun, or
         stopped it."""
         self._newest[request.kind] = request.id
-        if request.kind in LONG and request.kind in self._running:
-            self._running[request.kind].cancel()
+        running = self._running.get(request.kind)
+        if running is not None and _stops(request, running[0]):
+            running[1].cancel()
         async with self._locks[request.kind]:
             if self._newest[request.kind] != request.id:
                 return None
@@ -100,7 +107,8 @@ class Tab:
     async def _ask(self, request: Request) -> Arrays | None:
         if self._picture is None or request.fields["image"] != self._image:
             raise MessageError(f"image is {request.fields['image']}: it is not open any more")
-        future = self._running[request.kind] = self._picture.ask(request)
+        future = self._picture.ask(request)
+        self._running[request.kind] = request, future
         try:
             return await _result(future)
         finally:
@@ -111,6 +119,7 @@ class Tab:
         fields, file = request.fields, request.arrays["file"]
         told: Arrays = {"milliseconds": 0.0, "frame": 0, "frames": 1}
         begin = time.perf_counter()
+        picture: Picture | None
         if fields["stamp"] is not None:
             if self._live is None:
                 raise MessageError("stamp: no camera is shown, see fpt-web --live")
@@ -123,20 +132,28 @@ class Tab:
                 told["file"] = png(rgb)
             else:
                 rgb = await asyncio.to_thread(decoded, file.tobytes(), LIMITS["image_pixels"])
-            picture = await _result(ModelPicture.open(self._predictor, self._jobs, rgb))
-        if picture is None:  # the tab was closed
+            picture = await self._embedded(rgb)
+        if picture is None:
             return None
         self._replace(picture)
         told |= {"image": self._image, "width": picture.width, "height": picture.height}
         return told | {"milliseconds": 1e3 * (time.perf_counter() - begin)}
 
+    async def _embedded(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Picture | None:
+        """The picture; None if the tab was closed meanwhile."""
+        picture = ModelPicture(self._predictor, self._embeddings, self._jobs, rgb)
+        return picture if await _result(picture.embed()) is not None else None
+
     def _replace(self, picture: Picture) -> None:
-        for future in self._running.values():
-            future.cancel()
+        self._stop_running()
         if self._picture is not None:
             self._picture.close()
         self._picture = picture
         self._image += 1
+
+    def _stop_running(self) -> None:
+        for _, future in self._running.values():
+            future.cancel()
 
     def _watch(self, on: bool) -> Arrays:
         if self._live is None:
@@ -147,16 +164,28 @@ class Tab:
         return {}
 
     async def _show_live(self) -> None:
-        """Send the newest frames, at most so many a second, and no faster than they are taken."""
+        """Send the newest frames, at most so many a second, and no faster than they are taken; what
+        cannot be read is passed over. Until the first it says what it waits for."""
         assert self._live is not None
-        shown = ""
+        shown, told = "", None
         while True:
-            frame = await asyncio.to_thread(self._live.newest)
-            if frame is not None and frame.stamp != shown:
-                shown = frame.stamp
-                header = {"kind": "frame", "stamp": shown}
-                await self._send(pack(header, {"file": frame.jpeg}))
+            frame, message = None, ""
+            try:
+                frame = await asyncio.to_thread(self._live.newest, shown)
+            except ImageError as error:
+                message = "" if shown else f"The camera's image {error}"
+            about = {"model": self._live.model(), "message": message}
+            if frame is not None or about != told:
+                shown, jpeg = (frame.stamp, frame.jpeg) if frame else (shown, NO_BYTES)
+                await self._send(pack({"kind": "frame", "stamp": shown, **about}, {"file": jpeg}))
+                told = about
             await asyncio.sleep(1 / FRAMES_A_SECOND)
+
+
+def _stops(newer: Request, older: Request) -> bool:
+    """Whether a request stops an older one of its kind that is being computed: a long one, or one
+    about more points (the page asks about few while something is dragged)."""
+    return newer.kind in LONG or len(newer.arrays["points"]) < len(older.arrays["points"])
 
 
 async def _result(future: Future[Any]) -> Any:

@@ -227,6 +227,28 @@ def test_a_file_that_breaks_off(tmp_path):
     check(clips, own_frames(path))
 
 
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_a_camera_s_film_of_jpegs_that_are_cut(tmp_path, end):
+    """The decoder alone puts a part of an older frame there."""
+    path = tmp_path / "video.avi"
+    files = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in numbered(31)]
+    for cut in (10, 21):
+        files[cut] = files[cut][: len(files[cut]) * 4 // 5].rstrip(b"\xff") + end
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height = stream.width = 128
+        stream.pix_fmt = "yuvj420p"
+        for time, file in enumerate(files):
+            packet = av.Packet(file)
+            packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, time, time, True
+            container.mux(packet)
+    clips, _ = shard(path, tmp_path / "out", 9)
+    assert len(clips) == 3 and not {10, 21} & {n for clip in clips for n in numbers(clip)}
+    check(clips, dict(enumerate(numbered(31))))
+    source = VideoSource(path, "video")
+    assert [number(next(source.frames([n]))) for n in (9, 10, 28)] == [9, 11, 30]
+
+
 def test_clips_without_contrast_are_refused(tmp_path):
     """A lens cap, with the sensor's noise."""
     path = tmp_path / "video.mkv"

@@ -15,7 +15,7 @@ import torch
 
 from fpt_ros import Predictor
 from fpt_ros.export import __main__ as command
-from fpt_ros.export.checking import TOLERANCE, largest_difference
+from fpt_ros.export.checking import TOLERANCE, Stages, largest_difference
 from fpt_ros.model import load_checkpoint
 
 WIDTH, HEIGHT = 320, 240
@@ -112,13 +112,13 @@ def test_a_wrong_file_is_found(exported, tmp_path):
     model = load_checkpoint(device="cpu", dtype="float32")
     for name in ("image", "predict"):
         shutil.copy(exported / f"{name}.onnx", tmp_path)
-    assert largest_difference(model, tmp_path) < TOLERANCE
+    assert largest_difference(model, Stages(tmp_path)) < TOLERANCE
     damaged = onnx.load(tmp_path / "predict.onnx")
     weight = max(damaged.graph.initializer, key=lambda tensor: len(tensor.raw_data))
     values = onnx.numpy_helper.to_array(weight) * np.float32(1.01)
     weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
     onnx.save(damaged, tmp_path / "predict.onnx")
-    assert largest_difference(model, tmp_path) > TOLERANCE
+    assert largest_difference(model, Stages(tmp_path)) > TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from page_harness import Page, WebServer, launched
+from page_harness import Page, WebServer, launched, opened
 from playwright.sync_api import Browser, sync_playwright
 
 from fpt_ros import Predictor
@@ -56,17 +56,6 @@ def browser() -> Iterator[Browser]:
         browser = launched(playwright)
         yield browser
         browser.close()
-
-
-@contextmanager
-def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
-    """A page in a profile of its own, whose console must stay free of errors."""
-    context = browser.new_context(**options)
-    page = Page(context.new_page())
-    page.open(address)
-    yield page
-    context.close()
-    assert page.errors == []
 
 
 @pytest.fixture

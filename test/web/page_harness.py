@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,14 @@ class Page:
         mixtures = self.answered("mixtures")
         weights = np.array(mixtures["weights"])
         return weights @ np.array(mixtures["means"]).reshape(-1, 2)
+
+
+@contextmanager
+def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
+    """A page in a profile of its own, whose console must stay free of errors."""
+    context = browser.new_context(**options)
+    page = Page(context.new_page())
+    page.open(address)
+    yield page
+    context.close()
+    assert page.errors == []

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import rclpy
 from ament_index_python import get_package_prefix
-from conftest import opened
-from page_harness import WebServer
+from page_harness import WebServer, opened, wait_for
 from playwright.sync_api import Browser
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
@@ -26,11 +25,27 @@ from fpt_ros.web.offers import Offers
 
 PERIOD = 0.1  # seconds
 CLOSE = 0.05  # pixels
+COUNT_FRAMES = """async () => {
+  const { onChange, state } = await import("/state.js");
+  globalThis.frames = globalThis.faults = 0;
+  onChange((names) => {
+    if (names.has("liveFrame") && state.liveFrame) frames++;
+    if (names.has("message") && state.message) faults++;
+  });
+}"""
+SLOW_TO_DECODE = """() => {
+  const decode = createImageBitmap;
+  globalThis.createImageBitmap = async (...given) => {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return decode(...given);
+  };
+}"""
 
 
 @pytest.fixture
-def camera() -> Iterator[np.ndarray]:
-    """A camera that always sees the drawer: the pixels that the node decodes."""
+def camera(tmp_path: Path) -> Iterator[np.ndarray]:
+    """A camera that always sees the drawer: the pixels that the node decodes. Every other image is
+    cut off, and all of them until the file `start` is there."""
     rgb = Offers().open("drawer", None)[0]
     data = cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
     context = rclpy.Context()
@@ -42,8 +57,10 @@ def camera() -> Iterator[np.ndarray]:
     ended = threading.Event()
 
     def publish() -> None:
+        whole = False
         while not ended.wait(PERIOD):
-            message = CompressedImage(format="png", data=data)
+            whole = not whole and (tmp_path / "start").exists()
+            message = CompressedImage(format="png", data=data if whole else data[:-99])
             message.header.stamp = node.get_clock().now().to_msg()
             publisher.publish(message)
 
@@ -81,7 +98,16 @@ def test_the_node_answers_about_its_frozen_camera(
         WebServer(tmp_path / "server.log", "--live", "/live/fpt") as server,
         opened(browser, server.address) as page,
     ):
+        page.page.wait_for_selector("text=Waiting for the camera")
+        page.page.mouse.move(300, 300)  # there is no picture yet
+        assert "is a png that is cut off" in page.wait_for("message")
+        page.page.evaluate(COUNT_FRAMES)
+        (tmp_path / "start").touch()
         assert page.wait_for("liveFrame") == [640, 480]
+        assert page.state("message") == ""
+        wait_for(lambda: page.page.evaluate("frames > 2"), "frames")
+        assert page.page.evaluate("faults") == 0  # a cut image between two whole ones
+        page.page.wait_for_selector("text=Model: embedded, on the node /live/fpt")
         first = page.pixels()
         box = page.page.locator("#view").bounding_box()
         scale = box["width"] / 640
@@ -102,6 +128,14 @@ def test_the_node_answers_about_its_frozen_camera(
         assert max(page.answered("field")["moving"]) > 0.5
         assert "the node /live/fpt" in page.page.text_content("#model")
         assert (page.pixels() != first).any()
+        page.page.click("text=mark what stays")
+        page.page.mouse.click(*page.at(174, 279))
         page.page.keyboard.press("l")
         page.wait_for("liveFrame")
-        assert page.state("pokes") == []
+        assert page.state("pokes") == page.state("stay") == []
+        page.page.evaluate(SLOW_TO_DECODE)
+        page.page.wait_for_timeout(500)
+        page.page.keyboard.press("l")
+        page.wait_for("liveFrame", lambda frame: frame is None)
+        page.page.wait_for_timeout(500)
+        assert page.state("liveFrame") is None  # one that came before it was frozen is not shown

@@ -19,6 +19,17 @@ from fpt_ros.web.offers import Offers
 Open = Callable[..., Page]
 DRAWER = "#picture=drawer&pokes=274,300,-33.2,-8&query=241,263"
 CLOSE = 0.05  # pixels
+DROP = """(bytes) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  return document.getElementById("view").dispatchEvent(drop);
+}"""
+FIELDS = """async () => {
+  const { onChange, state } = await import("/state.js");
+  globalThis.fields = [];
+  onChange((names) => names.has("field") && fields.push(state.field.grid.points.length));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +146,9 @@ def test_four_futures_are_the_predictor_s_samples(
 ):
     page = open_page(DRAWER)
     page.page.click("#futures button")
+    page.page.wait_for_selector("#busy:visible")
     futures = page.wait_for("futures")
+    page.page.wait_for_selector("#busy", state="hidden")
     shifts = np.array(futures["shifts"]).reshape(4, -1, 2)
     points, pokes = futures["grid"]["points"], page.state("pokes")
     assert np.abs(shifts - predictor.sample(drawer, pokes, points, 4, seed=1)).max() < CLOSE
@@ -146,9 +159,10 @@ def test_four_futures_are_the_predictor_s_samples(
 def test_a_plan_keeps_to_what_is_painted_and_says_its_chances(
     open_page: Open, predictor: Predictor, drawer: ImageContext
 ):
-    page = open_page("#picture=drawer")
+    page = open_page("#picture=drawer&pokes=274,300,20,0")
     page.page.click("text=set a goal")
-    page.drag((274, 300), (241, 292))
+    page.drag((274, 300), (241, 292))  # from where a push begins, which stays as it is
+    assert page.state("pokes") == [[274, 300, 20, 0]]
     page.page.click("text=mark what stays")
     page.page.mouse.click(*page.at(174, 279))
     page.page.click("text=paint where to touch")
@@ -183,6 +197,19 @@ def test_the_address_holds_the_view(open_page: Open):
         assert same, name
 
 
+def test_few_points_are_answered_before_many(open_page: Open):
+    page = open_page("#picture=drawer")
+    page.answered("field")
+    page.page.evaluate(FIELDS)
+    page.page.focus("#view")
+    page.page.keyboard.press("Enter")
+    page.answered("field")
+    assert page.page.evaluate("fields") == [300, 1728]
+    page.page.mouse.click(*page.at(300, 300))  # nothing of a field changes
+    page.answered("mixtures")
+    assert page.page.evaluate("fields.length") == 2
+
+
 def test_two_tabs_are_answered(open_page: Open):
     first, second = (
         open_page(DRAWER),
@@ -206,6 +233,13 @@ def test_a_picture_of_one_s_own(open_page: Open, predictor: Predictor, tmp_path:
     context = predictor.embed(picture)
     expected = predictor.predict(context, page.state("pokes"), [page.state("query")])
     assert np.abs(page.mean() - expected.mean.numpy()[0]).max() < CLOSE
+    page.page.select_option("#samples", "door")
+    page.wait_for("source", lambda source: source.get("sample") == "door")
+    page.page.click("#undo")  # not the push on the picture before
+    assert len(page.state("pokes")) == 1
+    dropped = cv2.imencode(".png", np.ascontiguousarray(picture[:, :200, ::-1]))[1]
+    assert not page.page.evaluate(DROP, dropped.tolist())  # else the browser would leave the page
+    assert page.wait_for("picture", lambda found: found["width"] == 200)["bitmap"][0] == 200
     (tmp_path / "no.png").write_text("no picture")
     page.page.set_input_files("#file", tmp_path / "no.png")
     assert "not a picture" in page.wait_for("message")
@@ -229,6 +263,41 @@ def test_pictures_films_and_bags_of_the_folder(
     assert np.abs(page.mean() - expected.mean.numpy()[0]).max() < CLOSE
     page.page.select_option("#samples", label="trimmed.mp4")
     page.wait_for("source", lambda source: source["sample"] == "folder/trimmed.mp4")
+
+
+@pytest.mark.parametrize("size", [(1280, 700), (390, 844)])
+def test_model_licence_and_latency_are_always_in_view(open_page: Open, size: tuple[int, int]):
+    page = open_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    for scrolled in (0, 300):
+        page.page.mouse.wheel(0, scrolled)
+        for name in ("latency", "model", "license"):
+            box = page.page.locator(f"#{name}").bounding_box()
+            assert 0 < box["y"] < size[1] - box["height"]
+
+
+@pytest.mark.parametrize("size", [(1280, 700), (1366, 768), (1000, 1200)])
+def test_the_picture_and_what_is_said_of_it_fill_the_window(open_page: Open, size: tuple[int, int]):
+    page = open_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    picture, beside, below = (
+        page.page.locator(name).bounding_box() for name in ("#view", "aside", "footer")
+    )
+    assert abs(picture["width"] / picture["height"] - 640 / 480) < 0.01
+    assert picture["y"] + picture["height"] < below["y"]
+    assert 0 < beside["x"] - (picture["x"] + picture["width"]) < 24
+    assert page.page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_the_picture_stays_under_the_pointer(open_page: Open):
+    page = open_page(DRAWER, viewport={"width": 1280, "height": 700})
+    page.page.click("#futures button")
+    page.wait_for("futures")
+    page.page.locator("#find").scroll_into_view_if_needed()
+    start, end = page.at(330, 310), page.at(370, 320)
+    page.page.mouse.move(*start)
+    page.page.mouse.down()
+    page.page.mouse.move(*end, steps=3)  # takes away the futures below
+    page.page.mouse.up()
+    assert np.allclose(page.state("pokes")[1], [330, 310, 40, 10], atol=1.5)
 
 
 def test_on_a_phone(open_page: Open):

@@ -157,6 +157,17 @@ def test_only_the_newest_request_of_a_kind_is_computed(engine: Callable[..., Any
     )
     assert answered[5] == answered[6] is not None
     assert answered[1:5] == [None] * 4
+    fine = engine(
+        """const { image } = await engine.openSample("drawer");
+        const points = (count) => Array.from({ length: count }, (_, i) => [i % 600, i % 400]);
+        const ask = (count) => engine.field(
+          { image, pokes: [[274, 300, 9, 0]], points: points(count), cameraMoving: false });
+        const answers = [ask(3000)];
+        await new Promise((resolve) => setTimeout(resolve, 100)); // it is begun
+        answers.push(ask(5));
+        return (await Promise.all(answers)).map((answer) => answer && answer.moving.length);"""
+    )
+    assert fine == [None, 5]
 
 
 def test_futures_are_drawn_from_the_models_distribution(

@@ -17,7 +17,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from fpt_ros import Predictor
+from fpt_ros.encodings import ImageError
 from fpt_ros.web.addresses import refusal
+from fpt_ros.web.embeddings import Embeddings, Pixels
 from fpt_ros.web.messages import DESCRIPTION, LIMITS, pack, unpack
 from fpt_ros.web.offers import Offers, decoded, png
 from fpt_ros.web.server import make_app
@@ -169,6 +171,18 @@ def test_uploads_are_bounded_before_they_are_decoded(tiny_checkpoint: Path):
     with_tabs(tiny_checkpoint, 1, test)
 
 
+def test_half_a_picture_is_none():
+    """Also where it says that it is whole, and however EXIF turns it."""
+    data = (FIXTURES / "exif_orientation_6.jpg").read_bytes()
+    assert decoded(data, 10**6).shape == (160, 120, 3)
+    with pytest.raises(ImageError, match="jpeg that is cut off"):
+        decoded(data[: len(data) // 2] + b"\xff\xd9", 10**6)
+    damaged = bytearray(png(decoded(data, 10**6)))
+    damaged[len(damaged) // 2] ^= 255
+    with pytest.raises(ImageError, match="damaged png"):
+        decoded(bytes(damaged), 10**6)
+
+
 def test_a_bad_message_gets_a_message_and_nothing_else(tiny_checkpoint: Path):
     bad: list[tuple[str, dict[str, Any], dict[str, np.ndarray], str]] = [
         ("dance", {}, {}, "kind is 'dance'"),
@@ -245,6 +259,13 @@ def test_only_the_newest_request_of_a_kind_is_computed(tiny_checkpoint: Path):
             answer["id"]: answer["kind"] for answer in [await tab.receive(), await tab.receive()]
         }
         assert kinds == {first: "replaced", second: "sample"}
+        many = await tab.send("field", given, pokes=POKE, points=np.tile(grid, (4, 1)))
+        await asyncio.sleep(0.05)  # it is begun
+        few = await tab.send("field", given, pokes=POKE, points=POINTS)
+        kinds = {
+            answer["id"]: answer["kind"] for answer in [await tab.receive(), await tab.receive()]
+        }
+        assert kinds == {many: "replaced", few: "field"}
 
     with_tabs(tiny_checkpoint, 1, test)
 
@@ -262,6 +283,21 @@ def test_a_tab_with_much_to_compute_does_not_hold_up_another(tiny_checkpoint: Pa
         waiting.cancel()
 
     with_tabs(tiny_checkpoint, 2, test)
+
+
+def test_embedded_pictures_take_bounded_memory(tiny_checkpoint: Path):
+    predictor = Predictor.from_checkpoint(tiny_checkpoint)
+    noise = np.random.default_rng(0).integers(0, 255, (3, 40, 60, 3), np.uint8)
+    pictures = [Pixels(rgb) for rgb in noise]
+    one = predictor.embed(noise[0]).nbytes
+    embeddings = Embeddings(predictor, most_bytes=2 * one)
+    held = [embeddings.of(picture) for picture in pictures]
+    assert embeddings.nbytes == 2 * one
+    assert embeddings.of(pictures[2]) is held[2]
+    again = embeddings.of(pictures[0])  # was forgotten
+    assert again is not held[0] and (again.embedded.features == held[0].embedded.features).all()
+    del pictures
+    assert embeddings.nbytes == 0
 
 
 def test_a_closed_tab_costs_nothing(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):

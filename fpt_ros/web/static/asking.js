@@ -28,11 +28,18 @@ async function askQuery(engine) {
   if (mixtures) change({ mixtures });
 }
 
+let fieldsAsked = 0;
+
+/** Few points first, which even a slow model answers soon. */
 async function askField(engine) {
-  const { picture, touched } = state;
-  const grid = makeGrid(picture.width, picture.height, touched ? COARSE : FINE);
-  const field = await timed("field", (question) => engine.field({ ...question, points: grid.points }));
-  if (field) change({ field: { ...field, grid } });
+  const number = ++fieldsAsked;
+  const { width, height } = state.picture;
+  for (const count of state.touched ? [COARSE] : [COARSE, FINE]) {
+    const grid = makeGrid(width, height, count);
+    const field = await timed("field", (question) => engine.field({ ...question, points: grid.points }));
+    if (field) change({ field: { ...field, grid } });
+    if (!field || number !== fieldsAsked) return;
+  }
 }
 
 /** Several joint futures of the whole picture; takes a second or more. */
@@ -51,19 +58,26 @@ export async function askFutures(engine, seed) {
 }
 
 /** The answer to a question about the present picture and pokes; null if it came too late. */
-async function timed(kind, ask) {
+export async function timed(kind, ask) {
   const { picture, cameraMoving } = state;
   const begin = performance.now();
+  const question = { image: picture.image, pokes: activePokes(), cameraMoving };
+  const answer = await waiting(() => ask(question), () => picture === state.picture);
+  if (!answer || picture !== state.picture) return null;
+  change({ latency: { ...state.latency, [kind]: performance.now() - begin }, message: "" });
+  return answer;
+}
+
+/** What `ask` gives, counted in `asking` meanwhile; null, and a message if it is still `wanted`, where
+ *  it fails. */
+export async function waiting(ask, wanted = () => true) {
   change({ asking: state.asking + 1 });
   try {
-    const answer = await ask({ image: picture.image, pokes: activePokes(), cameraMoving });
-    if (!answer || picture !== state.picture) return null;
-    change({ latency: { ...state.latency, [kind]: performance.now() - begin }, message: "" });
-    return answer;
+    return await ask();
   } catch (error) {
-    if (picture === state.picture) change({ message: error.message });
+    if (wanted()) change({ message: error.message });
     return null;
   } finally {
-    queueMicrotask(() => change({ asking: state.asking - 1 })); // once the answer is in the state
+    setTimeout(() => change({ asking: state.asking - 1 })); // once the answer is in the state
   }
 }

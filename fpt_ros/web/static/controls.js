@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page's buttons and lists, and what it says in words.
 
-import { densityOf, drawInset, inWords } from "./density.js";
+import { densityOf, drawInset } from "./density.js";
 import { savePicture } from "./saving.js";
 import { change, clearAll, onChange, queryPoint, state, undo } from "./state.js";
+import { inWords } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 
@@ -23,13 +24,13 @@ export function bindControls(engine, { openSample, openFile }) {
   for (const kind of ["sample", "plan"]) {
     if (!engine.can.has(kind)) part(kind === "plan" ? "planning" : "futures").hidden = true;
   }
-  onChange((names) => reflect(names, engine.model));
+  onChange(reflect);
 }
 
 function bindPictures(engine, openSample, openFile) {
   const samples = part("samples");
   samples.append(...engine.samples.map(({ name, title }) => new Option(title, name)));
-  samples.append(Object.assign(new Option("Other pictures", ""), { hidden: true }));
+  samples.append(Object.assign(new Option("", ""), { hidden: true })); // for what is not listed
   samples.addEventListener("change", () => openSample(samples.value, null));
   part("frame").addEventListener("input", (event) =>
     openSample(state.source.sample, Number(event.target.value), {}),
@@ -46,12 +47,13 @@ function bindPictures(engine, openSample, openFile) {
   });
 }
 
-function reflect(names, ownModel) {
+function reflect(names) {
   if (names.has("show")) document.querySelector(`input[name=show][value=${state.show}]`).checked = true;
   for (const name of ["poked", "cameraMoving"]) if (names.has(name)) part(name).checked = state[name];
   if (names.has("playing")) part("play").textContent = state.playing ? "Stop" : "Move the picture";
   if (names.has("message")) part("message").textContent = state.message;
-  if (names.has("picture")) reflectModel(state.picture?.model ?? ownModel);
+  if (names.has("asking") || names.has("liveFrame") || names.has("source")) reflectBusy();
+  if (names.has("model")) reflectModel(state.model);
   if (names.has("source") || names.has("frames")) reflectSource();
   if (names.has("mixtures")) reflectQuery();
   if (names.has("latency")) {
@@ -60,12 +62,20 @@ function reflect(names, ownModel) {
   }
 }
 
+function reflectBusy() {
+  const camera = state.source?.live && !state.liveFrame && !state.picture;
+  part("busy").hidden = !state.asking && !camera;
+  const said = state.picture ? "Computing…" : "Loading…";
+  part("busy").textContent = camera ? "Waiting for the camera…" : said;
+}
+
 function reflectModel({ name, license, where }) {
   part("model").textContent = `Model: ${name}, on ${where}`;
   part("license").textContent = `Licence of its weights: ${license || "not stated"}`;
 }
 
 function reflectSource() {
+  part("samples").lastChild.text = state.source?.live ? "Live camera" : "Your picture";
   part("samples").value = state.source?.sample ?? "";
   part("frames").hidden = state.frames < 2;
   Object.assign(part("frame"), { max: state.frames - 1, value: state.source?.frame ?? 0 });

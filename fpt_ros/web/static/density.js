@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the query point may go: its density on the picture and magnified, its modes in words.
+// Where the query point may go: its density on the picture and magnified.
 
 import { dot } from "./marks.js";
-import { densityGrid, mean, mixtureAt, modes } from "./mixture.js";
+import { densityGrid, mixtureAt } from "./mixture.js";
+import { likelyModes } from "./words.js";
 
 const CELLS = 64;
 const GROUND = "rgb(20 24 28)";
+const BESIDE = [[0, 1], [0, -1], [-1, 0], [1, 0]]; // where the modes' numbers stand: not over the peak
 
 const known = new WeakMap();
 
@@ -82,8 +84,10 @@ export function drawInset(canvas, density, bitmap, [x, y]) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   likelyModes(mixture).forEach(({ at }, i) => {
-    const [u, v] = place(at);
-    const beside = [u, v + (v > size / 2 ? -15 : 15) * devicePixelRatio]; // not over the peak
+    const beside = place(at).map((value, axis) => {
+      const shifted = value + 15 * devicePixelRatio * BESIDE[i][axis];
+      return Math.min(Math.max(shifted, 9 * devicePixelRatio), size - 9 * devicePixelRatio);
+    });
     dot(context, beside, 8 * devicePixelRatio, "white");
     context.fillStyle = GROUND;
     context.fillText(i + 1, ...beside);
@@ -101,26 +105,4 @@ function drawScale(context, size, scale) {
   context.fillRect(left, bottom, length * scale, 2 * devicePixelRatio);
   context.textAlign = "left";
   context.fillText(`${Number(length.toPrecision(1))} px`, left, bottom - 10 * devicePixelRatio);
-}
-
-/** The modes worth a line: at most four, each of at least 3 %. */
-export function likelyModes(mixture) {
-  return modes(mixture).filter(({ probability }) => probability >= 0.03).slice(0, 4);
-}
-
-/** Sentences for the list beside the inset. */
-export function inWords({ mixture }) {
-  const lines = likelyModes(mixture).map(
-    ({ at, probability }) => `${Math.round(100 * probability)} %: ${displacementInWords(at)}`,
-  );
-  return { lines, mean: displacementInWords(mean(mixture)) };
-}
-
-const WAYS = ["right", "down right", "down", "down left", "left", "up left", "up", "up right"];
-
-export function displacementInWords([dx, dy]) {
-  const length = Math.hypot(dx, dy);
-  if (length < 1) return "stays";
-  const way = WAYS[Math.round(Math.atan2(dy, dx) / (Math.PI / 4) + 8) % 8];
-  return `${length < 10 ? length.toFixed(1) : Math.round(length)} px ${way}`;
 }

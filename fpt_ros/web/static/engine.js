@@ -21,6 +21,12 @@
  * @property {number[][]} pokes to begin with, rows [x, y, dx, dy]
  * @property {number[]} query the point to ask about first, [x, y]; empty: none
  *
+ * @typedef {object} LiveFrame of a node's camera
+ * @property {string} stamp
+ * @property {ImageBitmap|null} bitmap null: there is none yet, or no newer one
+ * @property {Model} model who answers about it
+ * @property {string} message why there is none yet, where that is known
+ *
  * @typedef {object} Picture
  * @property {number} image its number, for requests
  * @property {number} width
@@ -80,9 +86,9 @@
  * @property {(question: Question) => Promise<Field|null>} field
  * @property {(question: Question, samples: number, seed: number) => Promise<Futures|null>} sample
  * @property {(wish: Wish) => Promise<Plans|null>} plan
- * @property {(show: ((frame: {stamp: string, bitmap: ImageBitmap}) => void)|null) => void} watch
- *     the live camera from now on, each newest frame; null: no longer
- * @property {(() => void)|null} onClosed called when the engine is gone
+ * @property {(show: ((frame: LiveFrame) => void)|null) => void} watch the live camera from now on, each
+ *     newest frame; null: no longer
+ * @property {((message: string) => void)|null} onClosed called when the engine is gone, with what to say
  */
 
 /** @returns {Promise<Engine>} the engine that the page names. */

@@ -2,7 +2,7 @@
 // Starts the page: connects the engine, opens the first picture, and lets each part listen.
 
 import { fromAddress, keepAddress } from "./address.js";
-import { askWhenNeeded } from "./asking.js";
+import { askWhenNeeded, waiting } from "./asking.js";
 import { bindControls } from "./controls.js";
 import { connectEngine } from "./engine.js";
 import { showFutures } from "./futures.js";
@@ -13,12 +13,13 @@ import { showPlanning } from "./planning.js";
 import { playWhenAsked } from "./playing.js";
 import { listenToPointer } from "./pointing.js";
 import { savePicture } from "./saving.js";
-import { change, clearAll, onChange, state } from "./state.js";
+import { change, clearAll, onChange, state, UNMARKED } from "./state.js";
 
 const part = (id) => document.getElementById(id);
 const view = part("view");
 const engine = await connectEngine().catch((error) => {
   part("message").textContent = error.message;
+  part("busy").hidden = true;
   throw error;
 });
 const live = liveCamera(engine, part("live"));
@@ -39,7 +40,8 @@ listenToKeys(view, {
   c: clearAll,
 });
 keepAddress(openAddress);
-engine.onClosed = () => change({ message: "The server has gone. Start it again and reload the page." });
+change({ model: engine.model });
+engine.onClosed = (message) => change({ message });
 await openAddress();
 document.body.dataset.ready = "true";
 
@@ -64,16 +66,13 @@ async function openFile(blob) {
 }
 
 async function open(opening, source, values) {
+  const picture = await waiting(opening);
+  if (!picture) return;
   live.stop();
-  try {
-    const picture = await opening();
-    if (!picture) return;
-    if (source.sample) source = { sample: source.sample, frame: picture.frame };
-    const empty = { goals: [], stay: [], touch: [], plans: null, mixtures: null, field: null };
-    change({ ...empty, message: "", hover: null, playing: false, frames: picture.frames ?? 1, source, ...values, picture });
-  } catch (error) {
-    change({ message: error.message });
-  }
+  if (source.sample) source = { sample: source.sample, frame: picture.frame };
+  const { frames = 1, model = engine.model } = picture;
+  const fresh = { ...UNMARKED, mixtures: null, field: null, message: "", hover: null, playing: false };
+  change({ ...fresh, frames, model, source, ...values, picture });
 }
 
 /** Once a frame of the screen at most. */

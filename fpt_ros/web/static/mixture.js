@@ -18,12 +18,7 @@ export function mean({ weights, means }) {
   return [0, 1].map((axis) => weights.reduce((sum, w, k) => sum + w * means[k][axis], 0));
 }
 
-/** The density at a displacement, 1 / px^2. */
-export function density(mixture, x, y) {
-  return terms(mixture, x, y).reduce((sum, term) => sum + term.density, 0);
-}
-
-/** The density on a grid's cells, row by row. The grid is `columns` x `rows` cells from the corner
+/** The density on a grid's cells, 1 / px^2, row by row. The grid is `columns` x `rows` cells from the corner
  *  (left, top), in displacements, each `cell` pixels a side. */
 export function densityGrid(mixture, { left, top, cell, columns, rows }) {
   const values = new Float32Array(columns * rows);

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Draws the picture and everything on it.
 
-import { css, directionColour } from "./colours.js";
 import { densityOf, drawDensity } from "./density.js";
-import { displacementAt } from "./grid.js";
+import { drawField } from "./field.js";
 import { arrow, dot, pin, ring } from "./marks.js";
 import { mean } from "./mixture.js";
 import { activePokes, queryPoint, state } from "./state.js";
 import { Warp } from "./warp.js";
 
-export const GOAL = "rgb(120 240 150)";
+const GOAL = "rgb(120 240 150)";
 const STAY = "rgb(255 176 92)";
-const PART = [255, 190, 60];
 const warp = new Warp();
 
 /** Pixels of the screen for one of the picture. */
@@ -24,6 +22,7 @@ export const shown = () => state.liveFrame ?? state.picture?.bitmap;
 export function paint(canvas) {
   const picture = shown();
   if (!picture) return;
+  canvas.style.setProperty("--ratio", picture.width / picture.height); // for its size on the page
   const width = Math.round(canvas.clientWidth * devicePixelRatio) || canvas.width;
   const height = Math.round((width * picture.height) / picture.width);
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -60,51 +59,6 @@ function movedPicture() {
 export const movedAlong = (grid, shifts, phase) =>
   warp.draw(state.picture.bitmap, grid, shifts, phase) ?? state.picture.bitmap;
 
-function drawField(context, place, scale, unit) {
-  const { field, show } = state;
-  if (!field) return;
-  if (show === "colour") drawTint(context, field, colourTint(field));
-  if (show === "part") drawTint(context, field, partTint(field));
-  if (show !== "arrows") return;
-  const { columns, rows } = field.grid;
-  const step = Math.max(1, Math.round((26 * unit * columns) / context.canvas.width));
-  for (let row = step >> 1; row < rows; row += step) {
-    for (let column = step >> 1; column < columns; column += step) {
-      const i = row * columns + column;
-      const [dx, dy] = [field.mean[2 * i], field.mean[2 * i + 1]];
-      if (Math.hypot(dx, dy) < 1) continue;
-      const colour = css(directionColour(dx, dy));
-      arrow(context, place(field.grid.points[i]), [dx * scale, dy * scale], colour, 2 * unit);
-    }
-  }
-}
-
-/** Colour by direction, the more opaque the further; below a pixel: clear. */
-function colourTint({ mean: shifts }) {
-  let longest = 8;
-  for (let i = 0; i < shifts.length; i += 2) {
-    longest = Math.max(longest, Math.hypot(shifts[i], shifts[i + 1]));
-  }
-  return (i) => {
-    const [dx, dy] = [shifts[2 * i], shifts[2 * i + 1]];
-    return [directionColour(dx, dy), 0.75 * Math.min(1, Math.hypot(dx, dy) / longest)];
-  };
-}
-
-const partTint = ({ moving }) => (i) => [PART, 0.65 * moving[i]];
-
-/** A small image of one colour for each point of the grid, drawn large and smooth. */
-function drawTint(context, { grid }, colourAt) {
-  const image = new ImageData(grid.columns, grid.rows);
-  for (let i = 0; i < grid.points.length; i++) {
-    const [[r, g, b], opacity] = colourAt(i);
-    image.data.set([r, g, b, 255 * opacity], 4 * i);
-  }
-  const small = new OffscreenCanvas(grid.columns, grid.rows);
-  small.getContext("2d").putImageData(image, 0, 0);
-  context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
-}
-
 function drawQuery(context, place, scale, unit) {
   const point = queryPoint();
   if (!point || state.tool === "touch") return;
@@ -134,11 +88,4 @@ function drawPlan(context, place, scale, unit) {
     dot(context, place([x, y]), 5 * unit, GOAL);
   }
   for (const point of state.stay) pin(context, place(point), STAY);
-}
-
-/** Where a point of the picture is drawn now, while the picture moves. */
-export function movedPoint([x, y]) {
-  const { picture, field, phase } = state;
-  const [dx, dy] = displacementAt(field.grid, field.mean, picture.width, picture.height, [x, y]);
-  return [x + phase * dx, y + phase * dy];
 }

@@ -2,6 +2,7 @@
 // A plan: the person marks what should move where, what must stay and where one may touch; the
 // engine finds pushes.
 
+import { timed } from "./asking.js";
 import { change, onChange, state } from "./state.js";
 
 const TOLERANCE = 0.02; // of the picture's width
@@ -29,25 +30,21 @@ export function showPlanning(section, engine) {
 }
 
 async function plan(engine) {
-  const { picture, goals, stay, touch, cameraMoving } = state;
+  const { picture, goals, stay, touch } = state;
   const longest = Math.max(...goals.map(([, , dx, dy]) => Math.hypot(dx, dy)));
-  try {
-    const plans = await engine.plan({
-      image: picture.image,
-      cameraMoving,
-      points: goals.map(([x, y]) => [x, y]),
-      goals: goals.map(([, , dx, dy]) => [dx, dy]),
-      stay,
-      touch,
-      reach: Math.max(REACH * longest, 0.05 * picture.width),
-      tolerance: TOLERANCE * picture.width,
-    });
-    if (!plans || picture !== state.picture) return;
-    change({ plans, plan: 0 });
-    if (plans.pokes.length) take(0);
-  } catch (error) {
-    change({ message: error.message });
-  }
+  const wish = {
+    points: goals.map(([x, y]) => [x, y]),
+    goals: goals.map(([, , dx, dy]) => [dx, dy]),
+    stay,
+    touch,
+    reach: Math.max(REACH * longest, 0.05 * picture.width),
+    tolerance: TOLERANCE * picture.width,
+  };
+  const ask = ({ image, cameraMoving }) => engine.plan({ ...wish, image, cameraMoving });
+  const plans = await timed("plan", ask);
+  if (!plans) return;
+  change({ plans, plan: 0 });
+  if (plans.pokes.length) take(0);
 }
 
 /** Make a plan's push the one that is shown. */
@@ -69,14 +66,17 @@ function fill(list) {
       button.addEventListener("click", () => take(i));
       item.append(button);
     }
-    if (reason) item.append(`Will hardly work: ${reason}`);
+    if (reason) {
+      const textContent = `Will hardly work: ${reason}`;
+      item.append(Object.assign(document.createElement("p"), { textContent }));
+    }
     list.append(item);
   });
 }
 
 /** How probable it is that each goal is reached and each point stays. */
 function chances(each) {
-  const percent = (values) => values.map((value) => `${Math.round(100 * value)} %`).join(", ");
+  const percent = (values) => values.map((value) => `${Math.round(100 * value)}\u00a0%`).join(", ");
   const reached = percent(each.slice(0, state.goals.length));
   const stays = percent(each.slice(state.goals.length));
   return `Goal reached: ${reached}${stays && `; stays: ${stays}`}`;

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mouse, pen and finger on the picture: drag to poke, drag an arrow's ends to change it, click or
-// hover to query.
+// Mouse, pen and finger on the picture: a press begins a gesture, the pointer at rest asks.
 
-import { scaleOf, shown } from "./painter.js";
-import { change, remember, state } from "./state.js";
+import { gestureAt, grabbed } from "./gestures.js";
+import { shown } from "./painter.js";
+import { change, state } from "./state.js";
 
-const NEAR = 14; // CSS pixels in which an arrow's end is taken
 const A_DRAG = 4; // CSS pixels beyond which a press is a drag
-const BRUSH = 14; // CSS pixels, radius
 
 /** @param {HTMLCanvasElement} canvas @param {() => Promise<void>} freeze stops the live camera */
 export function listenToPointer(canvas, freeze) {
@@ -16,7 +14,10 @@ export function listenToPointer(canvas, freeze) {
   canvas.addEventListener("pointerdown", async (event) => {
     if (event.button !== 0 || !shown()) return;
     canvas.setPointerCapture(event.pointerId);
-    gesture = begin(canvas, event);
+    const { clientX: x, clientY: y } = event;
+    const at = pointOf(canvas, event);
+    gesture = { x, y, far: false, last: null, ...gestureAt(canvas, at) };
+    if (gesture.far) gesture.move(at);
     const begun = gesture;
     if (state.liveFrame) {
       await freeze();
@@ -24,6 +25,7 @@ export function listenToPointer(canvas, freeze) {
     }
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!shown()) return;
     const at = pointOf(canvas, event);
     if (gesture) {
       gesture.far ||= Math.hypot(event.clientX - gesture.x, event.clientY - gesture.y) > A_DRAG;
@@ -44,78 +46,6 @@ export function listenToPointer(canvas, freeze) {
     change({ touched: false });
   });
   canvas.addEventListener("pointerleave", () => change({ hover: null }));
-}
-
-/** What the press starts: `move` for a drag, `click` for none. */
-function begin(canvas, event) {
-  const at = pointOf(canvas, event);
-  const end = grabbed(canvas, at);
-  const gesture = { x: event.clientX, y: event.clientY, far: false, last: null, click: pinQuery };
-  if (end) return { ...gesture, move: dragging(end) };
-  if (state.tool === "stay") return { ...gesture, move: () => {}, click: toggleStay };
-  if (state.tool === "touch") {
-    const radius = (BRUSH * devicePixelRatio) / scaleOf(canvas);
-    return { ...gesture, far: true, move: painting(radius) };
-  }
-  return { ...gesture, move: drawing(state.tool === "goal" ? "goals" : "pokes", at) };
-}
-
-function pinQuery(at) {
-  change({ query: at, hover: null });
-}
-
-/** Draw a new arrow from `start`. */
-function drawing(name, start) {
-  let index = -1;
-  return ([x, y]) => {
-    if (index < 0) {
-      remember();
-      index = state[name].length;
-    }
-    const arrows = state[name].slice();
-    arrows[index] = [...start, x - start[0], y - start[1]];
-    const query = state.query ?? start;
-    change({ [name]: arrows, touched: true, hover: null, query, poked: true, plans: null });
-  };
-}
-
-/** Drag one end of an arrow: its root takes it along, its tip changes it. */
-function dragging({ name, index, tip }) {
-  let begun = false;
-  return ([x, y]) => {
-    if (!begun) remember();
-    begun = true;
-    const arrows = state[name].slice();
-    const [x0, y0, dx, dy] = arrows[index];
-    arrows[index] = tip ? [x0, y0, x - x0, y - y0] : [x, y, dx, dy];
-    change({ [name]: arrows, touched: true, hover: null });
-  };
-}
-
-function painting(radius) {
-  remember();
-  return ([x, y]) => change({ touch: [...state.touch, [x, y, radius]], plans: null });
-}
-
-function toggleStay(at) {
-  remember();
-  const near = (point) => Math.hypot(point[0] - at[0], point[1] - at[1]) < NEAR;
-  const kept = state.stay.filter((point) => !near(point));
-  change({ stay: kept.length < state.stay.length ? kept : [...kept, at], plans: null });
-}
-
-/** The end of an arrow at a point, if there is one: tips first, newest first. */
-function grabbed(canvas, at) {
-  const radius = (NEAR * devicePixelRatio) / scaleOf(canvas);
-  const near = (x, y) => Math.hypot(x - at[0], y - at[1]) < radius;
-  for (const name of ["goals", "pokes"]) {
-    for (let index = state[name].length - 1; index >= 0; index--) {
-      const [x, y, dx, dy] = state[name][index];
-      if (near(x + dx, y + dy)) return { name, index, tip: true };
-      if (near(x, y)) return { name, index, tip: false };
-    }
-  }
-  return null;
 }
 
 /** The picture's point under the pointer, on the picture. */

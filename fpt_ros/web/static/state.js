@@ -7,6 +7,8 @@ export const state = {
   /** @type {import("./engine.js").Picture|null} */
   picture: null,
   frames: 1,
+  /** Who answers. @type {import("./engine.js").Model|null} */
+  model: null,
   /** The newest frame of the live camera while it is not frozen. @type {ImageBitmap|null} */
   liveFrame: null,
 
@@ -32,23 +34,23 @@ export const state = {
   mixtures: null, // at the query point
   field: null, // with its grid
   futures: null, // with their grid
-  asking: 0, // questions without an answer yet
+  asking: 0, // questions without an answer yet, and pictures that are being opened
   latency: {}, // milliseconds of the last answers, by kind, from question to answer
   message: "", // what went wrong
 };
 
 const listeners = [];
 
-/** Call `listener` with the set of names that changed, after each change. */
+/** Call `listener` with the set of names whose values changed, after each change. */
 export function onChange(listener) {
   listeners.push(listener);
 }
 
 /** @param {Partial<typeof state>} values */
 export function change(values) {
+  const names = new Set(Object.keys(values).filter((name) => state[name] !== values[name]));
   Object.assign(state, values);
-  const names = new Set(Object.keys(values));
-  for (const listener of listeners) listener(names);
+  if (names.size) for (const listener of listeners) listener(names);
 }
 
 /** The pokes that count: none, where the person wants to see what happens without. */
@@ -71,7 +73,14 @@ export function undo() {
   if (before) change(before);
 }
 
+/** No push, and nothing marked for a plan. */
+export const UNMARKED = { pokes: [], goals: [], stay: [], touch: [], plans: null };
+
 export function clearAll() {
   remember();
-  change({ pokes: [], goals: [], stay: [], touch: [], plans: null });
+  change(UNMARKED);
 }
+
+onChange((names) => {
+  if (names.has("picture")) undone.length = 0; // what was on another picture does not come back
+});

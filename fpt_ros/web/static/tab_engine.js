@@ -48,7 +48,7 @@ class TabEngine {
     const address = (file) => new URL(`samples/${file}`, import.meta.url);
     const bitmap = await createImageBitmap(await (await fetch(address(sample.file))).blob());
     const { width, height } = bitmap;
-    return this.#open({ width, height, embedded: address(`${name}.f32`).href }, bitmap);
+    return this.#open({ width, height, embedded: address(`${name}.f16`).href }, bitmap);
   }
 
   predict(question) {

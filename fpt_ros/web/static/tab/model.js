@@ -2,6 +2,7 @@
 // The exported stages in ONNX Runtime, see docs/export.md: a picture's tensors once, then mixtures.
 
 import * as ort from "../ort/ort.wasm.min.mjs";
+import { fromHalf } from "./half.js";
 
 ort.env.wasm.wasmPaths = new URL("../ort/", import.meta.url).href;
 // More threads need memory that they share, which browsers give to isolated pages alone.
@@ -39,13 +40,13 @@ export class Model {
 
   /** The same of a picture that was embedded beforehand. @param {URL} address */
   async embedded(address) {
-    const bytes = await (await fetched(address)).arrayBuffer();
+    const numbers = fromHalf(new Uint16Array(await (await fetched(address)).arrayBuffer()));
     const tensors = {};
     let at = 0;
     for (const { name, shape } of this.description.stages.image.outputs) {
       const count = shape.reduce((product, side) => product * side, 1);
-      tensors[name] = new ort.Tensor("float32", new Float32Array(bytes, at, count), shape);
-      at += 4 * count;
+      tensors[name] = new ort.Tensor("float32", numbers.subarray(at, at + count), shape);
+      at += count;
     }
     return tensors;
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests in turns, one step of one at a time: the newest of each kind, kinds by turns.
 
-/** Kinds that a newer request stops; of the others, one that was begun is finished. */
+/** Kinds that a newer request stops; of the others, one that was begun is finished, unless the newer
+ *  one is smaller: the page asks about few points while something is dragged. */
 const LONG = new Set(["sample", "plan"]);
 
 export class Turns {
@@ -10,11 +11,12 @@ export class Turns {
   #running = false;
 
   /** @param {string} kind @param {AsyncGenerator} steps whose value is the answer
+   *  @param {number} size points that it asks about
    *  @returns {Promise<object|null>} null if a newer request replaced it */
-  ask(kind, steps) {
+  ask(kind, steps, size) {
     return new Promise((resolve, reject) => {
       this.#waiting.get(kind)?.resolve(null);
-      this.#waiting.set(kind, { steps, resolve, reject, milliseconds: 0 });
+      this.#waiting.set(kind, { steps, size, resolve, reject, milliseconds: 0 });
       if (!this.#running) this.#run();
     });
   }
@@ -33,8 +35,9 @@ export class Turns {
 
   #beginWaiting() {
     for (const [kind, job] of this.#waiting) {
-      if (this.#begun.has(kind) && !LONG.has(kind)) continue;
-      this.#begun.get(kind)?.resolve(null);
+      const begun = this.#begun.get(kind);
+      if (begun && !LONG.has(kind) && job.size >= begun.size) continue;
+      begun?.resolve(null);
       this.#begun.delete(kind);
       this.#begun.set(kind, job);
       this.#waiting.delete(kind);

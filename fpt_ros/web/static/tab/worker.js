@@ -36,7 +36,7 @@ onmessage = async ({ data: { id, kind, ...question } }) => {
   try {
     const asks = "image" in question;
     if (asks && question.image !== image) throw new Error("This picture is not open any more.");
-    postMessage({ id, answer: await turns.ask(kind, answers[kind](question)) });
+    postMessage({ id, answer: await turns.ask(kind, answers[kind](question), question.points?.length ?? 0) });
   } catch (error) {
     postMessage({ id, error: error.message });
   }
