@@ -159,7 +159,7 @@ def compressed_to_rgb(
     encoding, swapped = format_of(message.format, reading.sample_range)
     what = f"data ({len(message.data)} bytes, format '{message.format}')"
     try:
-        image = _decoded(bytes(memory(message.data)), header)
+        image = decode_file(bytes(memory(message.data)), header)
     except ImageError as error:
         raise ImageError(f"{what} {error}") from None
     if image.dtype == np.uint16:
@@ -199,8 +199,14 @@ def _check_size(what: str, width: int, height: int, reading: Reading) -> None:
         )
 
 
-def _decoded(data: bytes, header: FileHeader) -> np.ndarray:
-    """Samples as they lie in the file, [h, w] or BGR or BGRA, neither turned nor scaled."""
+def decode_file(data: bytes, header: FileHeader) -> np.ndarray:
+    """Samples as they lie in a file, uint8 or uint16: [h, w], or [h, w, 3 or 4] as BGR or BGRA,
+    neither turned nor scaled.
+
+    Raises:
+        ImageError: cut off, damaged, or not to be decoded.
+        MemoryError: there is not enough for it.
+    """
     if header.kind == "png":
         check_png(data)
     image = _by_opencv(data, header)

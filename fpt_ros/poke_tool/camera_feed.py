@@ -13,7 +13,7 @@ from fpt_ros.encodings import MAX_PIXELS
 from fpt_ros.geometry.depth import read_depth
 from fpt_ros.images import ImageError, compressed_to_rgb, image_to_rgb
 from fpt_ros.ros.cameras import camera_info_topic
-from fpt_ros.ros.depth import check_depth, depth_array
+from fpt_ros.ros.depth import TRANSPORTS, depth_decoder, depth_topic
 from fpt_ros.ros.projection import Surface, plane_of
 
 if TYPE_CHECKING:
@@ -27,13 +27,17 @@ NEWEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class CameraFeed:
-    """Listens to `image` (or `image/compressed`), `camera_info` and `depth`.
+    """Listens to `image` (or `image/compressed`), `camera_info` and `depth` (or
+    `depth/compressedDepth`).
 
     `on_image` is called with each image. Images are listened to only while they are `wanted`, and
     until the first one has told their size and frame.
     """
 
-    def __init__(self, node: Node, compressed: bool, on_image: Callable[[], None]) -> None:
+    def __init__(
+        self, node: Node, transport: str, depth_transport: str, on_image: Callable[[], None]
+    ) -> None:
+        compressed = transport == "compressed"
         self._node = node
         self._on_image = on_image
         self._kind: type = CompressedImage if compressed else Image
@@ -42,11 +46,16 @@ class CameraFeed:
         self._subscription: Subscription | None = None
         self._message: Any = None
         self._info: CameraInfo | None = None
-        self._depth: Image | None = None
+        self._decode_depth: Callable[[], np.ndarray] | None = None
         self._rgb: UInt8[np.ndarray, "h w 3"] | None = None
         info = camera_info_topic(node)
         node.create_subscription(CameraInfo, info, self._take_info, NEWEST_ONLY)
-        node.create_subscription(Image, "depth", self._take_depth, NEWEST_ONLY)
+        node.create_subscription(
+            TRANSPORTS[depth_transport],
+            depth_topic(node, depth_transport),
+            self._take_depth,
+            NEWEST_ONLY,
+        )
         self.want(True)
 
     def want(self, wanted: bool) -> None:
@@ -87,9 +96,9 @@ class CameraFeed:
 
     def _depth_of_image(self) -> Float32[np.ndarray, "h w"] | None:
         """Metres at each pixel of the image, NaN in holes; None where there is none."""
-        if self._depth is None:
+        if self._decode_depth is None:
             return None
-        depth = read_depth(depth_array(self._depth))
+        depth = read_depth(self._decode_depth())
         width, height = self.size
         if depth.shape != (height, width):
             rows = np.arange(height) * depth.shape[0] // height
@@ -104,10 +113,8 @@ class CameraFeed:
     def _take_info(self, message: CameraInfo) -> None:
         self._info = message
 
-    def _take_depth(self, message: Image) -> None:
+    def _take_depth(self, message: Image | CompressedImage) -> None:
         try:
-            check_depth(message, MAX_PIXELS)
+            self._decode_depth = depth_decoder(message, MAX_PIXELS)
         except ImageError as error:
             self._node.get_logger().warning(f"refused depth: {error}", once=True)
-        else:
-            self._depth = message

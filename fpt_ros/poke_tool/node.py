@@ -41,16 +41,8 @@ class PokeNode(Node):
 
     def __init__(self) -> None:
         super().__init__("fpt_poke")
-        transport = self.declare_parameter(
-            "image_transport",
-            "raw",
-            ParameterDescriptor(
-                description="How images arrive: raw or compressed, as of the node fpt",
-                read_only=True,
-            ),
-        ).value
-        if transport not in ("raw", "compressed"):
-            raise ValueError(f"image_transport is '{transport}': must be raw or compressed")
+        transport = self._transport("image_transport", "compressed")
+        depth_transport = self._transport("depth_image_transport", "compressedDepth")
         self._session = Session()
         self._pokes = self.create_publisher(PokeArray, "pokes", ALL)
         self._points = self.create_publisher(QueryPoints, "query_points", ALL)
@@ -59,7 +51,7 @@ class PokeNode(Node):
         self._transforms = Transforms(self)
         self._server = MarkerServer(self, "~/handles", self._on_feedback)
         self._plans = PlanThread(self)
-        self._feed = CameraFeed(self, transport == "compressed", self._on_image)
+        self._feed = CameraFeed(self, transport, depth_transport, self._on_image)
         self._asked = -PATIENCE
         """When pokes were sent whose answer has not come yet."""
         self._changed = False
@@ -75,6 +67,15 @@ class PokeNode(Node):
         self.create_subscription(MotionDistributions, "motion", self._on_motion, ALL)
         self.create_timer(LOOK, self._look, clock=STEADY)
         self.get_logger().info(f"waiting for an image on {self._feed.topic}")
+
+    def _transport(self, parameter: str, compressed: str) -> str:
+        """How images come: raw, or `compressed`; ValueError for anything else."""
+        about = f"raw or {compressed}, as of the node fpt"
+        descriptor = ParameterDescriptor(description=f"How images come: {about}", read_only=True)
+        found = str(self.declare_parameter(parameter, "raw", descriptor).value)
+        if found not in ("raw", compressed):
+            raise ValueError(f"{parameter} is '{found}': must be raw or {compressed}")
+        return found
 
     def destroy_node(self) -> None:
         self._plans.close()

@@ -270,3 +270,5 @@ def test_wrong_use_is_said_in_one_line():
     wrong = run("--ros-args", "-p", "image_transport:=theora")
     assert wrong.returncode == 1
     assert "image_transport is 'theora': must be raw or compressed" in wrong.stderr
+    wrong = run("--ros-args", "-p", "depth_image_transport:=rvl")
+    assert "depth_image_transport is 'rvl': must be raw or compressedDepth" in wrong.stderr
