@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from geometry_msgs.msg import Point, PointStamped
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from visualization_msgs.msg import InteractiveMarkerFeedback
 
+from fpt_ros.engine.settings import Settings
 from fpt_ros.images import ImageError
 from fpt_ros.msg import MotionDistributions, PokeArray, QueryPoints
 from fpt_ros.poke_tool import handles
@@ -51,7 +52,9 @@ class PokeNode(Node):
         self._transforms = Transforms(self)
         self._server = MarkerServer(self, "~/handles", self._on_feedback)
         self._plans = PlanThread(self)
-        self._feed = CameraFeed(self, transport, depth_transport, self._on_image)
+        self._feed = CameraFeed(
+            self, transport, depth_transport, self._depth_tolerance(), self._on_image
+        )
         self._asked = -PATIENCE
         """When pokes were sent whose answer has not come yet."""
         self._changed = False
@@ -76,6 +79,15 @@ class PokeNode(Node):
         if found not in ("raw", compressed):
             raise ValueError(f"{parameter} is '{found}': must be raw or {compressed}")
         return found
+
+    def _depth_tolerance(self) -> float:
+        descriptor = ParameterDescriptor(
+            description="Most that stamps of an image and its depth differ [s], as of the node fpt",
+            read_only=True,
+            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0)],
+        )
+        default = Settings().depth_tolerance
+        return float(self.declare_parameter("depth_tolerance", default, descriptor).value or 0)
 
     def destroy_node(self) -> None:
         self._plans.close()
