@@ -15,10 +15,10 @@ from fpt_ros.engine.depth_image import Depth
 from fpt_ros.engine.depths import Depths
 from fpt_ros.engine.frames import Frame, Frames
 from fpt_ros.images import ImageError, compressed_to_rgb, image_to_rgb
-from fpt_ros.ros.cameras import camera_info_topic
+from fpt_ros.ros.cameras import camera_info_topic, shown_camera
 from fpt_ros.ros.conversions import stamp_of
 from fpt_ros.ros.depth import TRANSPORTS, depth_decoder, depth_topic
-from fpt_ros.ros.projection import Surface, plane_of
+from fpt_ros.ros.projection import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ class CameraFeed:
     @property
     def surface(self) -> Surface:
         """Where the pixels lie in the optical frame; ImageError as rgb."""
-        return Surface(plane_of(self.size, self._info), self._depth_of_image())
+        return Surface(shown_camera(self.size, self._info), self._depth_of_image())
 
     def _depth_of_image(self) -> Float32[np.ndarray, "h w"] | None:
         """Metres at each pixel of the image, NaN in holes; None where there is none."""

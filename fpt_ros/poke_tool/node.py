@@ -101,7 +101,7 @@ class PokeNode(Node):
             if not header.frame_id:
                 self.get_logger().warning("images have no frame_id: RViz cannot place them")
             self._session.see(size)
-            self._view.announce_frame(header.frame_id, size, self._feed.surface.projection)
+            self._view.announce_frame(header.frame_id, self._feed.surface.camera)
             if self._view.wanted and self._view.due:
                 self._view.show(self._feed.rgb, self._feed.surface, header)
         except ImageError as error:
@@ -138,7 +138,7 @@ class PokeNode(Node):
             point = self._view.to_optical(np.array([at.x, at.y, at.z]))
         else:
             point = self._transforms.point(clicked, self._feed.header.frame_id)
-        x, y = self._feed.surface.projection.pixels(point[None])[0].tolist()
+        x, y = self._feed.surface.camera.project(point[None])[0].tolist()
         if not np.isfinite((x, y)).all():
             raise ValueError("the point is not in front of the camera")
         return x, y
