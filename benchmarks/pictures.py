@@ -29,7 +29,7 @@ from fpt_ros.inference.view import grid_points
 from fpt_ros.poke_tool.view import cloud_of
 from fpt_ros.ros.conversions import rgb_to_message
 from fpt_ros.ros.markers import motion_markers
-from fpt_ros.ros.projection import Surface, plane_of
+from fpt_ros.ros.projection import plane_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def pictures(picture: np.ndarray, motion: Motion) -> list[Callable[[], Any]]:
     depth[: height // 4] = np.nan
     header, fields = Header(), ("pokes", "points", "weights", "means", "covariances", "grid")
     drawn = {field.name: getattr(motion, field.name) for field in dataclasses.fields(motion)}
-    surface = Surface(plane_of((width, height), None))
+    surface = plane_of((width, height), None)
     return [
         lambda: rgb_to_message(draw_motion(picture, *(drawn[field] for field in fields)), header),
         lambda: motion_markers(motion, header, None),

@@ -27,6 +27,7 @@ PARAMETERS = {
     "checkpoint": str,
     "device": str,
     "image_transport": str,
+    "depth_image_transport": str,
     "autostart": bool,
     "use_sim_time": bool,
 }
@@ -56,8 +57,15 @@ ARGUMENTS = [
     (
         "depth",
         NOT_GIVEN,
-        "Topic of depth images registered to the image, for answers in metres; empty: depth",
+        "Topic of depth images registered to the image, for answers in metres; with "
+        "depth_image_transport compressedDepth without /compressedDepth; empty: depth",
         None,
+    ),
+    (
+        "depth_image_transport",
+        NOT_GIVEN,
+        "How depth arrives; empty: as the parameters file says",
+        [NOT_GIVEN, "raw", "compressedDepth"],
     ),
     (
         "checkpoint",
@@ -200,7 +208,7 @@ def _node(values: dict[str, str], image: str) -> LifecycleNode:
 def _poke(values: dict[str, str], image: str) -> Node:
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=PARAMETERS[name])
-        for name in ("image_transport", "use_sim_time")
+        for name in ("image_transport", "depth_image_transport", "use_sim_time")
         if values[name] != NOT_GIVEN
     }
     files = [values["params_file"]] if values["params_file"] != NOT_GIVEN else []

@@ -80,6 +80,12 @@ class Settings:
         "How images arrive: raw subscribes to image, compressed to image/compressed (jpeg, png)",
         choices=("raw", "compressed"),
     )
+    depth_image_transport: str = _parameter(
+        "raw",
+        RECONFIGURE,
+        "How depth arrives: raw on depth, compressedDepth on depth/compressedDepth (png)",
+        choices=("raw", "compressedDepth"),
+    )
     max_image_pixels: int = _parameter(
         MAX_PIXELS,
         LIVE,

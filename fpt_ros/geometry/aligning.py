@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from fpt_ros.geometry import fitting
-from fpt_ros.geometry.changes import changed, layers, smooth, view_of
+from fpt_ros.geometry.changes import changed, depth_layers, layers, smooth, view_of
 from fpt_ros.geometry.comparing import compare
 from fpt_ros.geometry.depth import depth_at
 from fpt_ros.geometry.evidence import Evidence
@@ -99,9 +99,10 @@ class Alignment:
         self.unit = float(self.centre[2] / camera.fx)
         """Metres that are a pixel at the part."""
         self.pokes = self._poked(even[0], np.empty((0, 4)) if pokes is None else np.asarray(pokes))
+        deep = [depth_layers(one) for one in even]
         self.levels = []
         for blur, every in zip(BLURS, EVERY, strict=True):
-            both = [layers(*one, blur) for one in zip(images, even, strict=True)]
+            both = [layers(*one, blur) for one in zip(images, deep, strict=True)]
             self.levels.append([
                 view_of(camera, picks[i][::every], self.centre, both[i], both[1 - i])
                 for i in (0, 1)
@@ -227,13 +228,13 @@ class Alignment:
             square, price = (residual**2).sum(-1), price * PRICES[level]
             weight = share / (1 + square / price) ** 2
             jacobian = slope @ motion.jacobian(way, view.points)
-            if chain is not None:
-                jacobian = jacobian @ chain[:, None]
             jacobian = jacobian.reshape(len(cost), -1, motion.count)
             weighted = jacobian * np.repeat(weight, 4, axis=1)[..., None]
+            down, curve = weighted.mT @ residual.reshape(len(cost), -1, 1), weighted.mT @ jacobian
+            if chain is not None:
+                down, curve = chain.mT @ down, chain.mT @ curve @ chain
             cost = cost + 0.5 * share * (square / (1 + square / price)).sum(1)
-            gradient = gradient + (weighted.mT @ residual.reshape(len(cost), -1, 1))[..., 0]
-            hessian = hessian + weighted.mT @ jacobian
+            gradient, hessian = gradient + down[..., 0], hessian + curve
         return cost, gradient, hessian
 
     def _poked(self, depth: Float[np.ndarray, "h w"], pokes: Float[np.ndarray, "p 4"]) -> Evidence:

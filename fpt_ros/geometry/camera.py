@@ -76,7 +76,7 @@ class Camera:
             rectified: whether the image is rectified (its topic is image_rect or the like).
 
         Raises:
-            ValueError: not calibrated, or a distortion model that is not known.
+            ValueError: not calibrated, or a distortion that counts of a model that is not known.
         """
         across, down = (max(int(b), 1) for b in binning)
         x, y, roi_width, roi_height = roi
@@ -84,10 +84,10 @@ class Camera:
         m = np.reshape(p, (3, 4)) if use_p else np.column_stack([np.reshape(k, (3, 3)), [0, 0, 0]])
         if not (m[0, 0] > 0 and m[1, 1] > 0):
             raise ValueError("the camera is not calibrated: K and P have no focal lengths")
-        if model not in MODELS:
+        bent = () if use_p or not any(d) else tuple(float(value) for value in d)
+        if bent and model not in MODELS:
             allowed = ", ".join(MODELS[1:])
             raise ValueError(f"distortion_model is {model!r}: must be one of {allowed}")
-        bent = () if use_p or not any(d) else tuple(float(value) for value in d)
         return cls(
             fx=float(m[0, 0] / across),
             fy=float(m[1, 1] / down),

@@ -13,7 +13,7 @@ import numpy as np
 from fpt_ros.geometry.depth import depth_noise
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
+    from jaxtyping import Bool, Float, Float32, Int, UInt8
 
     from fpt_ros.geometry.camera import Camera
 
@@ -64,21 +64,26 @@ def changed(
     return cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3))) > 0
 
 
-def smooth(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+def smooth(depth: Float[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     """Depth without specks [m]; NaN where it was."""
     filled = cv2.medianBlur(np.nan_to_num(depth).astype(np.float32), MEDIAN)
     return np.where(np.isfinite(depth) & (filled > 0), filled, np.nan).astype(np.float32)
 
 
+def depth_layers(depth: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:
+    """Depth and its slopes, as `View.other` has them."""
+    steep = [cv2.Sobel(depth, cv2.CV_32F, *way, ksize=5, scale=1 / 128) for way in ((1, 0), (0, 1))]
+    steep = [np.where(np.abs(one) < STEEPEST * depth, one, np.float32(0)) for one in steep]
+    return np.asarray(cv2.merge([depth, *steep]))
+
+
 def layers(
-    image: UInt8[np.ndarray, "h w 3"], depth: Float[np.ndarray, "h w"], blur: float
-) -> Float[np.ndarray, "h w 12"]:
-    """An image, blurred, and depth, with their slopes, as `View.other` has them."""
+    image: UInt8[np.ndarray, "h w 3"], deep: Float32[np.ndarray, "h w 3"], blur: float
+) -> Float32[np.ndarray, "h w 12"]:
+    """An image, blurred, with its slopes, and depth with its own, as `View.other` has them."""
     soft = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur)
     slopes = [cv2.Sobel(soft, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1))]
-    steep = [cv2.Sobel(depth, cv2.CV_32F, *way, ksize=5, scale=1 / 128) for way in ((1, 0), (0, 1))]
-    steep = [np.where(np.abs(one) < STEEPEST * depth, one, 0) for one in steep]
-    return np.dstack([soft, *slopes, depth, *steep]).astype(np.float32)
+    return np.asarray(cv2.merge([soft, *slopes, deep]))
 
 
 def whitening(

@@ -42,10 +42,10 @@ def compare(
     on = inside[..., 0] & inside[..., 1]
     pixels = np.where(on[..., None], pixels, 0.0)
     near = np.rint(pixels).astype(np.intp)
-    there = view.other.reshape(-1, 12)[near[..., 1] * width + near[..., 0]]
+    there = view.other.reshape(-1, 12).take(near[..., 1] * width + near[..., 0], axis=0)
     across, down = np.moveaxis((pixels - near).astype(np.float32)[..., None], -2, 0)
     seen = there[..., :3] + across * there[..., 3:6] + down * there[..., 6:9]
-    colour = (view.whiten @ (seen - view.colours)[..., None])[..., 0]
+    colour = _whitened(view, seen - view.colours)
     z = places[..., 2]
     spread = SMOOTHED * depth_noise(z) + 0.5 * blur * np.abs(z) / camera.fx
     deep = there[..., 9] + across[..., 0] * there[..., 10] + down[..., 0] * there[..., 11]
@@ -78,7 +78,12 @@ def _slopes(
         dx, dy = dx * right[..., None], dy * down[..., None]
         return np.stack([dx, dy, -(dx * x[..., None] + dy * y[..., None])], axis=-1)
 
-    colour = view.whiten @ by_place(there[..., 3:6], there[..., 6:9])
+    colour = by_place(_whitened(view, there[..., 3:6]), _whitened(view, there[..., 6:9]))
     depth = -by_place(there[..., 10:11], there[..., 11:12])
     depth[..., 0, 2] += 1
     return np.concatenate([colour, depth * weight[..., None, None]], axis=-2)
+
+
+def _whitened(view: View, colours: Float[np.ndarray, "h n 3"]) -> Float[np.ndarray, "h n 3"]:
+    """Differences of colours in standard deviations; for each point one product for all motions."""
+    return (colours.swapaxes(0, 1) @ view.whiten.mT).swapaxes(0, 1)

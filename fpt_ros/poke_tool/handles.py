@@ -97,7 +97,7 @@ def _handle(
 ) -> InteractiveMarker:
     pixels, anchor = np.array([at]), np.array([depth_at or at])
     where = surface.points(pixels, anchor, LAYER)[0]
-    size = 2 * radius * where.z / surface.projection.fx
+    size = 2 * radius * where.z / surface.camera.fx
     ball = Marker(type=shape, scale=Vector3(x=size, y=size, z=size))
     ball.color = ColorRGBA(r=color[0], g=color[1], b=color[2], a=0.85)
     control = InteractiveMarkerControl(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from geometry_msgs.msg import Point, PointStamped
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from visualization_msgs.msg import InteractiveMarkerFeedback
 
+from fpt_ros.engine.settings import Settings
 from fpt_ros.images import ImageError
 from fpt_ros.msg import MotionDistributions, PokeArray, QueryPoints
 from fpt_ros.poke_tool import handles
@@ -41,16 +42,8 @@ class PokeNode(Node):
 
     def __init__(self) -> None:
         super().__init__("fpt_poke")
-        transport = self.declare_parameter(
-            "image_transport",
-            "raw",
-            ParameterDescriptor(
-                description="How images arrive: raw or compressed, as of the node fpt",
-                read_only=True,
-            ),
-        ).value
-        if transport not in ("raw", "compressed"):
-            raise ValueError(f"image_transport is '{transport}': must be raw or compressed")
+        transport = self._transport("image_transport", "compressed")
+        depth_transport = self._transport("depth_image_transport", "compressedDepth")
         self._session = Session()
         self._pokes = self.create_publisher(PokeArray, "pokes", ALL)
         self._points = self.create_publisher(QueryPoints, "query_points", ALL)
@@ -59,7 +52,9 @@ class PokeNode(Node):
         self._transforms = Transforms(self)
         self._server = MarkerServer(self, "~/handles", self._on_feedback)
         self._plans = PlanThread(self)
-        self._feed = CameraFeed(self, transport == "compressed", self._on_image)
+        self._feed = CameraFeed(
+            self, transport, depth_transport, self._depth_tolerance(), self._on_image
+        )
         self._asked = -PATIENCE
         """When pokes were sent whose answer has not come yet."""
         self._changed = False
@@ -76,6 +71,24 @@ class PokeNode(Node):
         self.create_timer(LOOK, self._look, clock=STEADY)
         self.get_logger().info(f"waiting for an image on {self._feed.topic}")
 
+    def _transport(self, parameter: str, compressed: str) -> str:
+        """How images come: raw, or `compressed`; ValueError for anything else."""
+        about = f"raw or {compressed}, as of the node fpt"
+        descriptor = ParameterDescriptor(description=f"How images come: {about}", read_only=True)
+        found = str(self.declare_parameter(parameter, "raw", descriptor).value)
+        if found not in ("raw", compressed):
+            raise ValueError(f"{parameter} is '{found}': must be raw or {compressed}")
+        return found
+
+    def _depth_tolerance(self) -> float:
+        descriptor = ParameterDescriptor(
+            description="Most that stamps of an image and its depth differ [s], as of the node fpt",
+            read_only=True,
+            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0)],
+        )
+        default = Settings().depth_tolerance
+        return float(self.declare_parameter("depth_tolerance", default, descriptor).value or 0)
+
     def destroy_node(self) -> None:
         self._plans.close()
         super().destroy_node()
@@ -88,7 +101,7 @@ class PokeNode(Node):
             if not header.frame_id:
                 self.get_logger().warning("images have no frame_id: RViz cannot place them")
             self._session.see(size)
-            self._view.announce_frame(header.frame_id, size, self._feed.surface.projection)
+            self._view.announce_frame(header.frame_id, self._feed.surface.camera)
             if self._view.wanted and self._view.due:
                 self._view.show(self._feed.rgb, self._feed.surface, header)
         except ImageError as error:
@@ -125,7 +138,7 @@ class PokeNode(Node):
             point = self._view.to_optical(np.array([at.x, at.y, at.z]))
         else:
             point = self._transforms.point(clicked, self._feed.header.frame_id)
-        x, y = self._feed.surface.projection.pixels(point[None])[0].tolist()
+        x, y = self._feed.surface.camera.project(point[None])[0].tolist()
         if not np.isfinite((x, y)).all():
             raise ValueError("the point is not in front of the camera")
         return x, y

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from std_msgs.msg import Header
 
-    from fpt_ros.ros.projection import Projection, Surface
+    from fpt_ros.geometry.camera import Camera
+    from fpt_ros.ros.projection import Surface
 
 PERIOD = 0.1
 """Seconds between pictures, at least."""
@@ -88,18 +89,17 @@ class View:
         self._published = time.monotonic()
         if self._cloud.get_subscription_count():
             self._cloud.publish(cloud_of(rgb, surface, header))
-        size = (rgb.shape[1], rgb.shape[0])
         late = self._published >= self._surface_published + SURFACE_PERIOD
         if late and self._surface.get_subscription_count():
             self._surface_published = self._published
-            self._surface.publish(mesh_of(surface, size, header))
+            self._surface.publish(mesh_of(surface, header))
         if self._image.get_subscription_count():
-            self._info.publish(info_of(surface.projection, size, header))
+            self._info.publish(info_of(surface.camera, header))
             self._image.publish(rgb_to_message(rgb, header))
 
-    def announce_frame(self, frame_id: str, size: tuple[int, int], projection: Projection) -> None:
+    def announce_frame(self, frame_id: str, camera: Camera) -> None:
         """Send the transform from the images' frame to ours, again where that has changed."""
-        back = distance_to_see_all(size, projection) - DEPTH
+        back = distance_to_see_all(camera) - DEPTH
         if (frame_id, back) == self._announced:
             return
         self._announced = (frame_id, back)
@@ -121,13 +121,13 @@ class View:
         return np.array([-y, -z, x - self._announced[1]])
 
 
-def distance_to_see_all(size: tuple[int, int], projection: Projection) -> float:
-    """Metres from which RViz sees the whole picture of that size [px], DEPTH ahead of the camera.
+def distance_to_see_all(camera: Camera) -> float:
+    """Metres from which RViz sees the camera's whole picture, DEPTH ahead of it.
 
     RViz's view has one angle; cameras have many. On a plane the picture looks the same from there
     as from the camera.
     """
-    width, height = size[0] / projection.fx, size[1] / projection.fy
+    width, height = camera.width / camera.fx, camera.height / camera.fy
     tall = max(height, width / VIEW_ASPECT) * DEPTH
     return MARGIN * tall / 2 / math.tan(VIEW_ANGLE / 2)
 
@@ -140,9 +140,11 @@ def cloud_of(rgb: UInt8[np.ndarray, "h w 3"], surface: Surface, header: Header) 
     rows, columns = rgb.shape[:2]
     y, x = np.mgrid[0 : rows * step : step, 0 : columns * step : step]
     pixels = np.stack([x.ravel(), y.ravel()], axis=1)
-    depth = DEPTH if surface.depth is None else surface.depth[::step, ::step].ravel()
+    depth = np.full(len(pixels), DEPTH)
+    if surface.depth is not None:
+        depth = surface.depth[::step, ::step].ravel()
     points = np.empty((rows * columns, 4), np.float32)
-    points[:, :3] = surface.projection.at(pixels, depth)
+    points[:, :3] = surface.camera.unproject(pixels, depth)
     packed = rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     points.view(np.uint32)[:, 3] = packed.ravel()
     fields = [
@@ -163,11 +165,12 @@ def cloud_of(rgb: UInt8[np.ndarray, "h w 3"], surface: Surface, header: Header) 
     )
 
 
-def mesh_of(surface: Surface, size: tuple[int, int], header: Header) -> Marker:
+def mesh_of(surface: Surface, header: Header) -> Marker:
     """Triangles over the picture, all but invisible: what Publish Point hits."""
+    width, height = surface.camera.width, surface.camera.height
     across, down = (1, 1) if surface.depth is None else MESH
     x, y = np.meshgrid(
-        np.linspace(-0.5, size[0] - 0.5, across + 1), np.linspace(-0.5, size[1] - 0.5, down + 1)
+        np.linspace(-0.5, width - 0.5, across + 1), np.linspace(-0.5, height - 0.5, down + 1)
     )
     corners = np.stack([x, y], axis=-1)
     cell = corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]
@@ -175,20 +178,20 @@ def mesh_of(surface: Surface, size: tuple[int, int], header: Header) -> Marker:
     mesh = Marker(header=header, ns="surface", type=Marker.TRIANGLE_LIST)
     mesh.pose.orientation.w = mesh.scale.x = mesh.scale.y = mesh.scale.z = 1.0
     mesh.color.a = 0.01
-    mesh.points = surface.points(pixels, pixels)
+    mesh.points = surface.points(pixels)
     return mesh
 
 
-def info_of(projection: Projection, size: tuple[int, int], header: Header) -> CameraInfo:
-    """A CameraInfo for pictures of that size with this projection."""
-    fx, fy, cx, cy, tx, ty = projection
+def info_of(camera: Camera, header: Header) -> CameraInfo:
+    """A CameraInfo for pictures without distortion by this camera."""
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
     return CameraInfo(
         header=header,
-        width=size[0],
-        height=size[1],
+        width=camera.width,
+        height=camera.height,
         distortion_model="plumb_bob",
         d=[0.0] * 5,
         k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[fx, 0.0, cx, tx, 0.0, fy, cy, ty, 0.0, 0.0, 1.0, 0.0],
+        p=[fx, 0.0, cx, camera.tx, 0.0, fy, cy, camera.ty, 0.0, 0.0, 1.0, 0.0],
     )

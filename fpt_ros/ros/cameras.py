@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from rclpy.context import Context
 from fpt_ros.geometry.camera import Camera
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rclpy.node import Node
     from sensor_msgs.msg import CameraInfo
 
@@ -97,21 +100,40 @@ def camera_info_topic(node: Node) -> str:
 
 
 def read_camera(info: CameraInfo, image_topic: str) -> Camera:
-    """The camera of the images on a topic (without /compressed), by P, binning and ROI; of raw
-    images (image_raw, image_color, image_mono; image_proc) by K and the distortion.
+    """The camera to measure by, of the images on a topic (without /compressed): by P, binning and
+    ROI; of raw images (image_raw, image_color, image_mono; image_proc) by K and the distortion.
 
     Raises:
         ValueError: it is not calibrated, or its distortion model is not known.
     """
+    return _camera_of(info, info.d, info.distortion_model, not RAW.search(image_topic))
+
+
+def shown_camera(image_size: tuple[int, int], info: CameraInfo | None) -> Camera:
+    """The camera that displays see an image by: P, whatever the image, or K where there is no P.
+
+    Where it is not calibrated or not for images of that size (width, height), a guessed one.
+    """
+    if info is not None:
+        with contextlib.suppress(ValueError):
+            camera = _camera_of(info)
+            if (camera.width, camera.height) == image_size:
+                return camera
+    return Camera.guessed(*image_size)
+
+
+def _camera_of(
+    info: CameraInfo, d: Sequence[float] = (), model: str = "", rectified: bool = True
+) -> Camera:
     roi = info.roi
     return Camera.from_info(
         info.width,
         info.height,
         info.k,
         info.p,
-        info.d,
-        info.distortion_model,
+        d,
+        model,
         (info.binning_x, info.binning_y),
         (roi.x_offset, roi.y_offset, roi.width, roi.height),
-        rectified=not RAW.search(image_topic),
+        rectified=rectified,
     )

@@ -51,7 +51,7 @@ def motion_markers(
     Args:
         depth: metres at each pixel of the image, NaN in holes; None: all lies on a plane.
     """
-    surface = Surface(plane_of(motion.image_size, info), depth)
+    surface = plane_of(motion.image_size, info)._replace(depth=depth)
     shown = points_to_show(motion.points, motion.mean, motion.grid, motion.image_size[1])
     points, mean = motion.points[shown], motion.mean[shown]
     pen = max(1.0, min(motion.image_size) / 480)
@@ -88,7 +88,7 @@ def _metres(surface: Surface, pixels: float, anchors: Float[np.ndarray, "n 2"]) 
     """How wide so many pixels are where the anchors are seen, in the middle of them."""
     if not len(anchors):
         return pixels * 1e-3
-    return float(pixels * np.median(surface.depth_at(anchors)) / surface.projection.fx)
+    return float(pixels * np.median(surface.depth_at(anchors)) / surface.camera.fx)
 
 
 def _moving_part(motion: Motion, surface: Surface) -> Marker:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import Point
+
+from fpt_ros.geometry.camera import Camera
+from fpt_ros.ros.cameras import shown_camera
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -15,79 +17,20 @@ if TYPE_CHECKING:
 
 DEPTH = 1.0
 """Metres ahead of the camera, of the plane that pixels lie on where there is no depth."""
-FIELD_OF_VIEW = math.radians(60)
-"""Horizontal, of the camera that is assumed where none is known."""
 WINDOW = 3
 """Pixels to each side within which depth is looked for."""
 
 
-class Projection(NamedTuple):
-    """Takes pixels to points in the optical frame (x right, y down, z forward, metres) and back."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    tx: float = 0.0
-    ty: float = 0.0
-    """Shift of the projection centre, for a second camera of a pair [px m] (P[3], P[7])."""
-
-    def at(
-        self, pixels: Float[np.ndarray, "n 2"], depth: float | Float[np.ndarray, " n"] = DEPTH
-    ) -> Float[np.ndarray, "n 3"]:
-        """The points that are seen at these pixels, so many metres ahead."""
-        z = np.broadcast_to(np.asarray(depth, float), len(pixels))[:, None]
-        shifted = (pixels - np.array((self.cx, self.cy))) * z - (self.tx, self.ty)
-        return np.concatenate([shifted / (self.fx, self.fy), z], axis=1)
-
-    def points(
-        self, pixels: Float[np.ndarray, "n 2"], depth: float | Float[np.ndarray, " n"] = DEPTH
-    ) -> list[Point]:
-        """The same as messages."""
-        return [Point(x=x, y=y, z=z) for x, y, z in self.at(pixels, depth).tolist()]
-
-    def pixels(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
-        """Where points are seen; NaN for those that are not ahead."""
-        z = np.where(points[:, 2:] > 0, points[:, 2:], np.nan)
-        shifted = points[:, :2] * (self.fx, self.fy) + (self.tx, self.ty)
-        return np.asarray(shifted / z + (self.cx, self.cy))
-
-
-def plane_of(image_size: tuple[int, int], info: CameraInfo | None) -> Projection:
-    """The projection of an image [px] from its CameraInfo, if that is calibrated and fits its size.
-
-    The projection matrix P counts, as for displays; K where there is none. Both are for the whole
-    sensor: binning and region of interest are applied (sensor_msgs/CameraInfo, REP 104). Without
-    either, a camera as wide as FIELD_OF_VIEW is assumed.
-    """
-    if info is not None and _size_of(info) == image_size:
-        fx, fy, cx, cy, tx, ty = (info.p[i] for i in (0, 5, 2, 6, 3, 7))
-        if not fx > 0:
-            fx, fy, cx, cy, tx, ty = info.k[0], info.k[4], info.k[2], info.k[5], 0.0, 0.0
-        if fx > 0 and fy > 0:
-            (across, down), roi = _binning(info), info.roi
-            cx, cy = (cx - roi.x_offset) / across, (cy - roi.y_offset) / down
-            return Projection(fx / across, fy / down, cx, cy, tx / across, ty / down)
-    width, height = image_size
-    focal = width / 2 / math.tan(FIELD_OF_VIEW / 2)
-    return Projection(focal, focal, (width - 1) / 2, (height - 1) / 2)
-
-
-def _size_of(info: CameraInfo) -> tuple[int, int]:
-    """Of the image that the CameraInfo belongs to [px]."""
-    across, down = _binning(info)
-    width, height = info.roi.width or info.width, info.roi.height or info.height
-    return width // across, height // down
-
-
-def _binning(info: CameraInfo) -> tuple[int, int]:
-    return max(info.binning_x, 1), max(info.binning_y, 1)  # 0 means 1
+def plane_of(image_size: tuple[int, int], info: CameraInfo | None) -> Surface:
+    """The plane DEPTH ahead on which an image of that size [px] lies without depth, as displays
+    see it with this CameraInfo (`shown_camera`)."""
+    return Surface(shown_camera(image_size, info))
 
 
 class Surface(NamedTuple):
     """What is seen at each pixel: a depth image [m], NaN in holes, or the plane DEPTH ahead."""
 
-    projection: Projection
+    camera: Camera
     depth: Float[np.ndarray, "h w"] | None = None
 
     def depth_at(self, pixels: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
@@ -119,13 +62,16 @@ class Surface(NamedTuple):
     def points(
         self,
         pixels: Float[np.ndarray, "n*r 2"],
-        anchors: Float[np.ndarray, "n 2"],
+        anchors: Float[np.ndarray, "n 2"] | None = None,
         nearer: float = 0.0,
     ) -> list[Point]:
-        """Points seen at `pixels`, r of them as far ahead as what is seen at each of `anchors`.
+        """Points seen at `pixels`, r of them as far ahead as what is seen at each of `anchors`
+        (None: at the pixels themselves).
 
         `nearer` moves them towards the camera by this share of their depth: they stay at their
         pixels, and are drawn before what they lie on.
         """
+        anchors = pixels if anchors is None else anchors
         depth = self.depth_at(anchors) * (1 - nearer)
-        return self.projection.points(pixels, np.repeat(depth, len(pixels) // max(len(anchors), 1)))
+        depth = np.repeat(depth, len(pixels) // max(len(anchors), 1))
+        return [Point(x=x, y=y, z=z) for x, y, z in self.camera.unproject(pixels, depth).tolist()]

@@ -28,7 +28,7 @@ from fpt_ros.images import (
 from fpt_ros.msg import PokeArray, QueryPoints
 from fpt_ros.ros.cameras import camera_info_topic, read_camera
 from fpt_ros.ros.conversions import stamp_of
-from fpt_ros.ros.depth import check_depth, depth_array
+from fpt_ros.ros.depth import TRANSPORTS, depth_decoder, depth_topic
 from fpt_ros.ros.qos import subscribe
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Topics:
             else:
                 self._subscribe(Image, self.image_topic, self._on_image)
             self._subscribe(CameraInfo, camera_info_topic(node), self._on_camera_info)
-            self._subscribe(Image, "depth", self._on_depth)
+            transport = engine.settings.depth_image_transport
+            self._subscribe(TRANSPORTS[transport], depth_topic(node, transport), self._on_depth)
             # Before pokes, so that those sent after some points are predicted with them.
             self._subscribe(QueryPoints, "query_points", self._on_query_points, ALL, group)
             self._subscribe(PokeArray, "pokes", self._on_pokes, ALL, group)
@@ -165,17 +166,16 @@ class Topics:
         topic = self.image_topic.removesuffix("/compressed")
         self._engine.read_camera = functools.partial(read_camera, message, topic)
 
-    def _on_depth(self, message: Image) -> None:
+    def _on_depth(self, message: Image | CompressedImage) -> None:
         """A wrong one is refused once: the next ones are as wrong."""
         try:
-            check_depth(message, self._engine.settings.max_image_pixels)
+            decode = depth_decoder(message, self._engine.settings.max_image_pixels)
         except ImageError as error:
             if str(error) != self._wrong_depth:
                 self._refuse(f"depth: {error}")
             self._wrong_depth = str(error)
             return
-        stamp = stamp_of(message.header)
-        self._engine.add_depth(Depth(stamp, functools.partial(depth_array, message)))
+        self._engine.add_depth(Depth(stamp_of(message.header), decode))
 
     def _on_query_points(self, message: QueryPoints) -> None:
         self._queue_bounded("query_points", functools.partial(self._take_points, message))

@@ -10,10 +10,11 @@ from std_msgs.msg import Header
 
 from fpt_ros.poke_tool.frames import rotation_matrix
 from fpt_ros.poke_tool.view import UPRIGHT, cloud_of, info_of
-from fpt_ros.ros.projection import Surface, plane_of
+from fpt_ros.ros.cameras import shown_camera
+from fpt_ros.ros.projection import Surface
 
 P = [560.0, 0, 331, -30, 0, 575, 236, 0, 0, 0, 1, 0]
-PROJECTION = plane_of((640, 480), CameraInfo(width=640, height=480, p=P))
+CAMERA = shown_camera((640, 480), CameraInfo(width=640, height=480, p=P))
 RGB = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
 
 
@@ -26,7 +27,7 @@ def read(cloud):
 
 @pytest.mark.parametrize("depth", [None, np.linspace(0.5, 4, 640 * 480).reshape(480, 640)])
 def test_the_cloud_is_seen_at_its_pixels_in_its_colours(depth):
-    cloud = cloud_of(RGB, Surface(PROJECTION, depth), Header(frame_id="camera"))
+    cloud = cloud_of(RGB, Surface(CAMERA, depth), Header(frame_id="camera"))
     positions, colors = read(cloud)
     assert (cloud.header.frame_id, cloud.row_step) == ("camera", 16 * cloud.width)
     assert (cloud.height, cloud.width) == (240, 320)  # of a large picture every second pixel
@@ -42,15 +43,15 @@ def test_the_cloud_is_seen_at_its_pixels_in_its_colours(depth):
 def test_holes_in_depth_are_holes_in_the_cloud():
     depth = np.full((480, 640), 2.0)
     depth[100:110] = np.nan
-    positions, _ = read(cloud_of(RGB, Surface(PROJECTION, depth), Header()))
+    positions, _ = read(cloud_of(RGB, Surface(CAMERA, depth), Header()))
     assert np.isnan(positions[50:55]).all()
     assert np.isfinite(positions[:50]).all()
 
 
 def test_the_camera_info_of_the_picture_has_its_projection():
-    info = info_of(PROJECTION, (640, 480), Header())
+    info = info_of(CAMERA, Header())
     np.testing.assert_allclose(info.p, P)
-    assert plane_of((640, 480), info) == PROJECTION
+    assert shown_camera((640, 480), info) == CAMERA
 
 
 def test_the_frame_of_the_view_is_upright():
@@ -64,9 +65,9 @@ def test_surface_fills_small_holes_with_their_neighbours():
     depth[:, 320:] = 3.0
     depth[100:103, 400:403] = np.nan  # small
     depth[300:, :200] = np.nan  # large
-    surface = Surface(PROJECTION, depth)
+    surface = Surface(CAMERA, depth)
     pixels = np.array([[10, 10], [401, 101], [50, 400], [-5, 1000]])
     np.testing.assert_allclose(surface.depth_at(pixels)[:2], [2, 3])
     assert np.isfinite(surface.depth_at(pixels)).all()
-    nothing = Surface(PROJECTION, np.full((480, 640), np.nan))
+    nothing = Surface(CAMERA, np.full((480, 640), np.nan))
     np.testing.assert_allclose(nothing.depth_at(pixels), 1.0)

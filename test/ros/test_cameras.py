@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import rclpy
 from rclpy.context import Context
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fpt_ros.ros.cameras import choose, find_camera
+from fpt_ros.ros.cameras import choose, find_camera, read_camera, shown_camera
 
 DOMAIN = 101 + os.getpid() % 100  # not that of the other tests, whose nodes publish images
 
@@ -69,3 +69,25 @@ def test_several_cameras_are_named(publish: Publish):
 )
 def test_of_one_camera_the_usual_name_goes_first(topics: list[str], best: str):
     assert choose(topics) == best
+
+
+K, P = [600.0, 0, 320, 0, 600, 240, 0, 0, 1], [560.0, 0, 331, 0, 0, 575, 236, 0, 0, 0, 1, 0]
+
+
+def test_metres_of_raw_images_are_by_k_and_d_and_displays_project_with_p():
+    bent = [-0.3, 0.1, 0.001, -0.002, 0.0]
+    info = CameraInfo(width=640, height=480, k=K, p=P, d=bent, distortion_model="plumb_bob")
+    shown = shown_camera((640, 480), info)
+    raw, rectified = (read_camera(info, f"/camera/{name}") for name in ("image_raw", "image_rect"))
+    assert rectified == shown
+    assert (shown.fx, shown.distortion) == (560, ())
+    assert (raw.fx, raw.distortion) == (600, tuple(bent))
+
+
+def test_a_distortion_that_does_not_count_may_be_of_any_model():
+    info = CameraInfo(width=640, height=480, k=K, p=P, d=[0.1], distortion_model="thin_prism")
+    assert read_camera(info, "/camera/image_rect") == shown_camera((640, 480), info)
+    with pytest.raises(ValueError, match="distortion_model is 'thin_prism'"):
+        read_camera(info, "/camera/image_raw")
+    only_k = CameraInfo(width=640, height=480, k=K, d=[0.1], distortion_model="thin_prism")
+    assert shown_camera((640, 480), only_k).fx == 600

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import array
 import resource
 from pathlib import Path
 
+import board
 import cv2
 import numpy as np
 import pytest
 from fpt_ros.msg import ErrorCode
-from ros_harness import ROOT, scene
+from fpt_ros.srv import PredictMotion3D
+from ros_harness import ROOT, as_pokes, scene
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
+
+from fpt_ros.ros.conversions import floats, mask_to_message
 
 POKE = (40.0, 30.0, 12.0, -5.0)
 FIXTURES = ROOT / "test/fixtures/images"
@@ -22,7 +29,9 @@ def jpeg(pixels):
 
 @pytest.fixture(scope="module")
 def robot(start_node_of_module):
-    return start_node_of_module(autostart=True, image_transport="compressed")
+    return start_node_of_module(
+        autostart=True, image_transport="compressed", depth_image_transport="compressedDepth"
+    )
 
 
 def test_compressed_images(robot):
@@ -87,6 +96,28 @@ def test_depth_is_refused_and_thermal_images_are_read(robot):
     stamp = planner.compressed(data, "16UC1; png compressed ")
     planner.wait_for(lambda: planner.predict(POKE, stamp=stamp).error_code == ErrorCode.NONE)
     assert planner.set_parameter("sample_range", [0, 65535]).successful
+
+
+def test_compressed_depth_gives_metres(robot):
+    _, planner = robot
+    pixels, metres = board.draw(board.STILL)
+    stamp = planner.compressed(cv2.imencode(".png", pixels[..., ::-1])[1].tobytes(), "png")
+    millimetres = np.round(metres * 1000).astype(np.uint16)
+    png = cv2.imencode(".png", millimetres)[1].tobytes()
+    depth = CompressedImage(format="16UC1; compressedDepth png")
+    depth.header.stamp, depth.data = stamp, array.array("B", bytes(12) + png)
+    pokes = as_pokes(board.in_pixels(board.pokes(board.turned(0.2), 4)))
+    mask = mask_to_message(board.mask(), Header())
+    request = PredictMotion3D.Request(stamp=stamp, pokes=pokes, mask=mask, x=floats([160]))
+    request.y = floats([120])
+    for _ in range(100):
+        planner.camera_info(320, 240, board.CAMERA.fx)
+        planner.publish("depth/compressedDepth", depth)
+        answer = planner.call("fpt/predict_motion_3d", PredictMotion3D, request)
+        if answer.error_code != ErrorCode.NO_IMAGE:
+            break
+    assert answer.error_code == ErrorCode.NONE, answer.error_msg
+    assert answer.positions[2] == pytest.approx(metres[120, 160], abs=6e-4)
 
 
 def test_lack_of_memory_ends_the_request_only(robot):

@@ -102,11 +102,13 @@ def test_node_starts_active_and_reads_the_image_topic_given(
     transport: str, tiny_checkpoint: Path, tmp_path: Path
 ):
     namespace = f"launched_{transport}"
+    depth_transport = {"raw": "raw", "compressed": "compressedDepth"}[transport]
     arguments = {
         "namespace": namespace,
         "image": "camera/image_raw",
         "depth": "camera/depth",
         "image_transport": transport,
+        "depth_image_transport": depth_transport,
         "checkpoint": tiny_checkpoint,
         "device": "cpu",
     }
@@ -116,7 +118,8 @@ def test_node_starts_active_and_reads_the_image_topic_given(
         assert planner.get_parameter("image_transport") == transport
         assert planner.get_parameter("grid") == [32, 24]  # from the parameters file
         send_until_kept(planner, transport)
-        assert planner.node.count_subscribers(f"/{namespace}/camera/depth") == 1
+        depth = {"raw": "depth", "compressed": "depth/compressedDepth"}[transport]
+        assert planner.node.count_subscribers(f"/{namespace}/camera/{depth}") == 1
         answer = planner.predict((10, 10, 5, 0), x=[1], y=[2])
         assert answer.error_code == 0, answer.error_msg
 

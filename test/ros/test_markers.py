@@ -51,7 +51,8 @@ def test_binning_and_region_of_interest():
 
 def test_without_p_it_is_k_and_without_calibration_an_assumed_camera():
     from_k = plane_of((640, 480), CameraInfo(width=640, height=480, k=K))
-    assert (from_k.fx, from_k.fy, from_k.cx, from_k.cy) == (600, 590, 320, 240)
+    camera = from_k.camera
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (600, 590, 320, 240)
     assumed = plane_of((640, 480), None)
     assert plane_of((640, 480), CameraInfo(width=640, height=480)) == assumed
     assert plane_of((640, 480), CameraInfo(width=320, height=240, k=K)) == assumed

@@ -21,11 +21,12 @@ from visualization_msgs.srv import GetInteractiveMarkers
 
 from fpt_ros.poke_tool import handles
 from fpt_ros.poke_tool.view import distance_to_see_all
+from fpt_ros.ros.cameras import shown_camera
 from fpt_ros.ros.conversions import pokes_from_message
-from fpt_ros.ros.projection import DEPTH, plane_of
+from fpt_ros.ros.projection import DEPTH
 
 SIZE = (96, 64)
-LOOK = plane_of(SIZE, None)  # no camera_info is published
+LOOK = shown_camera(SIZE, None)  # no camera_info is published
 FEEDBACK = InteractiveMarkerFeedback
 SERVICE = "fpt_poke/handles/get_interactive_markers"
 
@@ -94,14 +95,20 @@ def drag(planner, name, pixel):
     """Move a handle to where it is seen at a pixel, as the display says it."""
     feedback = FEEDBACK(marker_name=name, event_type=FEEDBACK.POSE_UPDATE)
     feedback.header.frame_id = FRAME
-    feedback.pose.position = LOOK.points(np.array([pixel]), 0.94)[0]
+    feedback.pose.position = point_at(pixel, 0.94)
     planner.publish("fpt_poke/handles/feedback", feedback)
 
 
+def point_at(pixel, metres):
+    """What is seen at a pixel, so far ahead."""
+    x, y, z = LOOK.unproject(np.array([pixel]), np.array([metres]))[0]
+    return Point(x=x, y=y, z=z)
+
+
 def click_in_space(planner, pixel, frame_id=FRAME):
-    point = LOOK.points(np.array([pixel]), 1.7)[0]
+    point = point_at(pixel, 1.7)
     if frame_id != FRAME:  # upright: x ahead, y left, z up; and behind the camera
-        behind = distance_to_see_all(SIZE, LOOK) - DEPTH
+        behind = distance_to_see_all(LOOK) - DEPTH
         point = Point(x=point.z + behind, y=-point.x, z=-point.y)
     clicked = PointStamped(point=point)
     clicked.header.frame_id = frame_id
@@ -167,7 +174,7 @@ def test_dragging_the_handles_gives_live_answers(person):
     assert len(answers) >= 3  # while it was dragged, too
     drag(person, "poke 1 start", (40, 30))
     wait_for_pokes(person, (40, 30, 22, -12))
-    seen = LOOK.pixels(np.array([[p.x, p.y, p.z] for p in [position_of(person, "poke 1 end")]]))
+    seen = LOOK.project(np.array([[p.x, p.y, p.z] for p in [position_of(person, "poke 1 end")]]))
     np.testing.assert_allclose(seen, [[62, 18]], atol=0.01)
 
 
@@ -237,9 +244,9 @@ def test_the_picture_is_shown_to_who_looks(person):
     assert (pixels.reshape(64, 96, 3) == scene()).all()
     info = person.received["view/camera_info"][-1]
     assert info.header.stamp == person.received["view/image"][-1].header.stamp
-    assert plane_of(SIZE, info) == LOOK
+    assert shown_camera(SIZE, info) == LOOK
     mesh = person.wait_for_message("view/surface")
-    corners = LOOK.pixels(np.array([[p.x, p.y, p.z] for p in mesh.points]))
+    corners = LOOK.project(np.array([[p.x, p.y, p.z] for p in mesh.points]))
     np.testing.assert_allclose(corners.min(0), (-0.5, -0.5), atol=1e-3)
     np.testing.assert_allclose(corners.max(0), (95.5, 63.5), atol=1e-3)
 
@@ -253,7 +260,7 @@ def test_a_transform_to_the_frame_of_the_view_is_announced(person):
     namespace = person.node.get_namespace().strip("/")
     assert transform.header.frame_id == FRAME
     assert transform.child_frame_id == f"{namespace}/fpt_view"
-    behind = distance_to_see_all(SIZE, LOOK) - DEPTH
+    behind = distance_to_see_all(LOOK) - DEPTH
     assert transform.transform.translation.z == pytest.approx(-behind)
 
 
@@ -270,3 +277,5 @@ def test_wrong_use_is_said_in_one_line():
     wrong = run("--ros-args", "-p", "image_transport:=theora")
     assert wrong.returncode == 1
     assert "image_transport is 'theora': must be raw or compressed" in wrong.stderr
+    wrong = run("--ros-args", "-p", "depth_image_transport:=rvl")
+    assert "depth_image_transport is 'rvl': must be raw or compressedDepth" in wrong.stderr
