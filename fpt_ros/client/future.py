@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import rclpy.task
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from rclpy.node import Node
 
+C = TypeVar("C")
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -61,3 +64,21 @@ class MotionFuture(concurrent.futures.Future[T]):
             self.add_done_callback(wake)
             yield from ended.__await__()
         return self.result()
+
+
+def blocking(
+    ask: Callable[Concatenate[C, P], MotionFuture[T]],
+) -> Callable[Concatenate[C, P], T]:
+    """The form of a client's asynchronous method that waits for the answer and returns it."""
+
+    @functools.wraps(ask)
+    def wait(client: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        future = ask(client, *args, **kwargs)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # when it was interrupted, for example by Ctrl-C
+
+    wait.__name__ = ask.__name__.removesuffix("_async")
+    wait.__qualname__ = ask.__qualname__.removesuffix("_async")
+    return wait

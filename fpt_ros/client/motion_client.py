@@ -4,35 +4,21 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
-from rclpy.action import ActionClient
-from rclpy.qos import HistoryPolicy, QoSProfile
-
-from fpt_ros.action import SampleMotion
 from fpt_ros.client import requests, results
-from fpt_ros.client.caller import Caller
-from fpt_ros.client.calls import GoalCall, ServiceCall
+from fpt_ros.client.connection import Connection
+from fpt_ros.client.future import blocking
 from fpt_ros.client.results import MotionError
 from fpt_ros.geometry import JointKind
 from fpt_ros.msg import ErrorCode
-from fpt_ros.srv import (
-    EvaluatePokes,
-    HoldImage,
-    ObserveMotion,
-    PredictMotion,
-    PredictMotion3D,
-    SegmentMotion,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from builtin_interfaces.msg import Time
     from numpy.typing import ArrayLike
-    from rclpy.client import Client
     from rclpy.context import Context
     from rclpy.node import Node
     from std_msgs.msg import Header
@@ -41,30 +27,7 @@ if TYPE_CHECKING:
     from fpt_ros.client.results import Evaluation, Motion3D, Observation, Samples, Segmentation
     from fpt_ros.engine.motion import Motion
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# Many threads may ask at once: the middleware must drop nothing.
-KEEP_ALL = QoSProfile(history=HistoryPolicy.KEEP_ALL)
 NOT_YET = (ErrorCode.NOT_ACTIVE, ErrorCode.NO_IMAGE)
-
-
-def _blocking(
-    ask: Callable[Concatenate[MotionClient, P], MotionFuture[T]],
-) -> Callable[Concatenate[MotionClient, P], T]:
-    """The form of an asynchronous method that waits for the answer and returns it."""
-
-    @functools.wraps(ask)
-    def wait(self: MotionClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        future = ask(self, *args, **kwargs)
-        try:
-            return future.result()
-        finally:
-            future.cancel()  # when it was interrupted, for example by Ctrl-C
-
-    wait.__name__ = ask.__name__.removesuffix("_async")
-    wait.__qualname__ = ask.__qualname__.removesuffix("_async")
-    return wait
 
 
 class MotionClient:
@@ -107,27 +70,11 @@ class MotionClient:
             timeout: seconds for each question that gives none of its own; may be infinite.
             context: of rclpy, where there is no `node`; None: the default one.
         """
-        self._timeout = _checked_timeout(timeout)
-        self._caller = caller = Caller(node, context)
-        self._predict = self._client(PredictMotion, f"{name}/predict_motion")
-        self._evaluate = self._client(EvaluatePokes, f"{name}/evaluate_pokes")
-        self._segment = self._client(SegmentMotion, f"{name}/segment_motion")
-        self._predict_3d = self._client(PredictMotion3D, f"{name}/predict_motion_3d")
-        self._observe = self._client(ObserveMotion, f"{name}/observe_motion")
-        self._hold = self._client(HoldImage, f"{name}/hold_image")
-        self._sample_name = caller.full_name(f"{name}/sample_motion")
-        self._sample: ActionClient = ActionClient(
-            caller.node,
-            SampleMotion,
-            self._sample_name,
-            goal_service_qos_profile=KEEP_ALL,
-            result_service_qos_profile=KEEP_ALL,
-        )
-        caller.start(f"{name}/get_state")
+        self._connection = Connection(node, name, timeout, context)
 
     def close(self) -> None:
         """End the client: what waits ends with a RuntimeError, goals are canceled."""
-        self._caller.close()
+        self._connection.close()
 
     def __enter__(self) -> MotionClient:
         return self
@@ -151,7 +98,7 @@ class MotionClient:
             points: [N, 2] whose motion is wanted; None: the node's grid.
         """
         request = requests.predict_request(pokes, points, stamp, camera_moving)
-        return self._submit(self._predict, request, results.read_prediction, timeout)
+        return self._connection.ask(request, results.read_prediction, timeout)
 
     def evaluate_async(
         self,
@@ -178,7 +125,7 @@ class MotionClient:
             candidates, points, goals, tolerance, stamp, camera_moving, return_motions
         )
         read = functools.partial(results.read_evaluation, candidates=len(candidates))
-        return self._submit(self._evaluate, request, read, timeout)
+        return self._connection.ask(request, read, timeout)
 
     def segment_async(
         self,
@@ -190,7 +137,7 @@ class MotionClient:
     ) -> MotionFuture[Segmentation]:
         """Which pixels move along with the pokes [P, 4]."""
         request = requests.segment_request(pokes, stamp, camera_moving)
-        return self._submit(self._segment, request, results.read_segmentation, timeout)
+        return self._connection.ask(request, results.read_segmentation, timeout)
 
     def sample_async(
         self,
@@ -215,8 +162,7 @@ class MotionClient:
                 what it raises ends the question.
         """
         goal = requests.sample_goal(pokes, points, samples, seed, stamp, camera_moving)
-        call = GoalCall(self._sample, self._sample_name, goal, progress)
-        return self._caller.submit(call, results.read_samples, self._seconds(timeout))
+        return self._connection.send_goal(goal, results.read_samples, progress, timeout)
 
     def hold_async(
         self,
@@ -231,7 +177,7 @@ class MotionClient:
             seconds: how long from now on, at most 600, whatever a former call said; 0: no longer.
         """
         request = requests.hold_request(stamp, seconds)
-        return self._submit(self._hold, request, results.read_hold, timeout)
+        return self._connection.ask(request, results.read_hold, timeout)
 
     def predict_3d_async(
         self,
@@ -275,7 +221,7 @@ class MotionClient:
             stamp,
             camera_moving,
         )
-        return self._submit(self._predict_3d, request, results.read_motion_3d, timeout)
+        return self._connection.ask(request, results.read_motion_3d, timeout)
 
     def observe_async(
         self,
@@ -296,15 +242,15 @@ class MotionClient:
             kind, up: as in `predict_3d`.
         """
         request = requests.observe_request(stamp_before, pokes, stamp_after, kind, up)
-        return self._submit(self._observe, request, results.read_observation, timeout)
+        return self._connection.ask(request, results.read_observation, timeout)
 
-    predict = _blocking(predict_async)
-    evaluate = _blocking(evaluate_async)
-    segment = _blocking(segment_async)
-    sample = _blocking(sample_async)
-    predict_3d = _blocking(predict_3d_async)
-    observe = _blocking(observe_async)
-    hold = _blocking(hold_async)
+    predict = blocking(predict_async)
+    evaluate = blocking(evaluate_async)
+    segment = blocking(segment_async)
+    sample = blocking(sample_async)
+    predict_3d = blocking(predict_3d_async)
+    observe = blocking(observe_async)
+    hold = blocking(hold_async)
 
     def wait_until_ready(self, timeout: float | None = None) -> None:
         """Wait until the node is there and active and has an image, as when all start together.
@@ -312,7 +258,7 @@ class MotionClient:
         Raises:
             TimeoutError: if it is not within `timeout` seconds; says what is missing.
         """
-        seconds = self._seconds(timeout)
+        seconds = self._connection.seconds(timeout)
         end = time.monotonic() + seconds
         missing: MotionError | None = None
         while missing is None or time.monotonic() < end:
@@ -328,21 +274,3 @@ class MotionClient:
                     raise
             time.sleep(0.1)
         raise TimeoutError(f"not ready after {seconds:g} s: {missing.message}") from missing
-
-    def _client(self, service_type: type, name: str) -> Client:
-        full_name = self._caller.full_name(name)
-        return self._caller.node.create_client(service_type, full_name, qos_profile=KEEP_ALL)
-
-    def _submit(
-        self, client: Client, request: Any, read: Callable[[Any], T], timeout: float | None
-    ) -> MotionFuture[T]:
-        return self._caller.submit(ServiceCall(client, request), read, self._seconds(timeout))
-
-    def _seconds(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else _checked_timeout(timeout)
-
-
-def _checked_timeout(timeout: float) -> float:
-    if math.isnan(timeout) or timeout <= 0:
-        raise ValueError(f"timeout is {timeout}: must be above 0 [s]")
-    return timeout

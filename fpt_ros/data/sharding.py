@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fpt_ros.data import jobs
+from fpt_ros.data.claiming import claimed
 from fpt_ros.data.clips import Clip, clip_files
 from fpt_ros.data.cutting import (
     CONTRAST,
@@ -30,7 +31,7 @@ from fpt_ros.data.cutting import (
     square,
     steps_back,
 )
-from fpt_ros.data.shards import ShardWriter, claimed, shard_path
+from fpt_ros.data.shards import ShardWriter, shard_path
 from fpt_ros.data.sources import find_sources, key_prefixes
 from fpt_ros.encodings import FULL_RANGE
 from fpt_ros.images import DEFAULT

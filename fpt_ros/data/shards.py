@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tar shards: written whole or not at all, read one sample at a time; a folder's settings."""
+"""Tar shards: written whole or not at all, read one sample at a time."""
 
 from __future__ import annotations
 
-import fcntl
 import io
-import json
 import logging
 import math
 import os
@@ -17,13 +15,8 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = "settings.json"
 SAMPLE_KINDS = {"video.mpg", "tracks.npy", "visibility.npy", "bodies.npy", "meta.json"}
 """Of a sample's files. Other ones beside them are kept, and not read."""
-
-
-class SettingsError(ValueError):
-    """A folder holds data of other settings, or is in use."""
 
 
 @contextmanager
@@ -236,68 +229,3 @@ def find_shards(inputs: list[Path]) -> list[Path]:
             raise FileNotFoundError(f"{path}: no such shard, or a folder without *.tar")
         found += shards
     return found
-
-
-@contextmanager
-def claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
-    """Make the folder this process's own to write shards of the settings into.
-
-    What killed processes left unfinished is deleted.
-
-    Raises:
-        SettingsError: it was begun with other settings, or another process is writing to it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, folder)
-        _settle(folder, settings)
-        _remove_unfinished(folder)
-        yield
-        _remove_unfinished(folder)  # of machines that were lost
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    """Held until the descriptor is closed, or the process is gone."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise SettingsError(f"{folder}: another process is writing to it") from error
-    except OSError:  # some network file systems cannot lock
-        pass
-
-
-def _settle(folder: Path, settings: dict[str, Any]) -> None:
-    """Note the settings in the folder; SettingsError where they differ from those there."""
-    file = folder / SETTINGS
-    settings = json.loads(json.dumps(settings))
-    if not file.exists():
-        with whole_or_not(file) as unfinished:
-            unfinished.write_text(json.dumps(settings, indent=1) + "\n")
-        return
-    try:
-        found = json.loads(file.read_text())
-    except ValueError as error:
-        raise SettingsError(f"{file} is damaged: {error}. Take another folder") from error
-    changed = [
-        f"{name} was {_short(found.get(name))} and is {_short(settings.get(name))}"
-        for name in {**found, **settings}
-        if found.get(name) != settings.get(name)
-    ]
-    if changed:
-        raise SettingsError(
-            f"{folder} was begun with other settings: {'; '.join(changed)}. "
-            "Take the same ones to continue it, or another folder"
-        )
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for path in folder.glob("*.part-*"):
-        path.unlink()
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < 200 else f"{text[:200]}..."

@@ -11,9 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from fpt_ros.data import jobs
+from fpt_ros.data.claiming import claimed
 from fpt_ros.data.clips import SampleError, parse_clip, track_files
 from fpt_ros.data.query_points import draw_queries
-from fpt_ros.data.shards import ShardWriter, claimed, find_shards, whole_samples
+from fpt_ros.data.shards import ShardWriter, find_shards, whole_samples
 from fpt_ros.data.trackers import load_tracker
 from fpt_ros.data.trusting import believed
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fpt_ros.inference.view import View, check_points, check_pokes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from jaxtyping import Float64, Int64
     from numpy.typing import ArrayLike
@@ -67,6 +67,22 @@ def first_of_equal(pokes: Float64[np.ndarray, "p 4"]) -> Int64[np.ndarray, "q"]:
 def pokes_to_unit(pokes: Float64[Tensor, "p 4"], view: View) -> Float64[Tensor, "p 4"]:
     """Positions and displacements in the model's units."""
     return torch.cat([view.to_unit(pokes[:, :2]), view.flow_to_unit(pokes[:, 2:])], 1)
+
+
+def candidates_to_unit(
+    candidates: Sequence[ArrayLike | Tensor], view: View
+) -> list[Float64[Tensor, "_ 4"]]:
+    """Different pokes of each candidate, in the model's units.
+
+    Raises:
+        ValueError: as `checked_pokes`; the message names the candidate.
+    """
+    each = []
+    for i, pokes in enumerate(candidates):
+        with named(f"candidates[{i}]."):
+            each.append(checked_pokes(pokes, view))
+    together = torch.cat(each) if each else torch.zeros(0, 4, dtype=torch.float64)
+    return list(pokes_to_unit(together, view).split([len(pokes) for pokes in each]))
 
 
 def as_rows(values: Any, columns: int) -> Float64[Tensor, "n c"]:

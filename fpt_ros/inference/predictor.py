@@ -19,19 +19,12 @@ from fpt_ros.inference.context import ImageContext
 from fpt_ros.inference.cuda_graphs import CudaGraphs
 from fpt_ros.inference.embedding import checked_image, embed_images
 from fpt_ros.inference.evaluation import PokeEvaluation, evaluation_steps
-from fpt_ros.inference.inputs import (
-    as_rows,
-    checked_points,
-    checked_pokes,
-    named,
-    pokes_to_unit,
-)
+from fpt_ros.inference.inputs import as_rows, candidates_to_unit, checked_points, named
 from fpt_ros.inference.model_info import ModelInfo
 from fpt_ros.inference.packing import for_inference
-from fpt_ros.inference.sampling import Draw, sampling_steps
+from fpt_ros.inference.sampling import points_in_turn, sampling_steps
 from fpt_ros.inference.segmentation import MOST_POINTS, MovingPart, segmentation_steps
 from fpt_ros.inference.steps import Steps, finish
-from fpt_ros.inference.threads import threads_for
 from fpt_ros.inference.transfer import to_device
 from fpt_ros.inference.view import check_fit
 from fpt_ros.model import FlowPokeTransformer, MotionMixture, load_checkpoint
@@ -151,9 +144,8 @@ class Predictor:
                 the message names it and what is allowed.
         """
         request = MotionRequest(context, pokes, points, camera_moving)
-        return predict_together(self._asked, [request], [request.in_units()])[0].widened(
-            self.spread
-        )
+        found = predict_together(self._asked, [request], [request.in_units()])
+        return found[0].widened(self.spread)
 
     def predict_batch(self, requests: Sequence[MotionRequest]) -> list[MotionMixture]:
         """As `predict`, for several requests, of any sizes and on any images.
@@ -210,20 +202,14 @@ class Predictor:
         return_motions: bool = True,
     ) -> Steps[PokeEvaluation]:
         """As `evaluate`, in steps of bounded time and memory."""
-        view, each = context.view, []
-        at = view.to_unit(checked_points(points, view))
-        for i, pokes in enumerate(candidates):
-            with named(f"candidates[{i}]."):
-                each.append(checked_pokes(pokes, view))
-        together = torch.cat(each) if each else torch.zeros(0, 4, dtype=torch.float64)
-        sets = list(pokes_to_unit(together, view).split([len(pokes) for pokes in each]))
+        at = context.view.to_unit(checked_points(points, context.view))
+        sets = candidates_to_unit(candidates, context.view)
 
         def ask(pokes: Tensor, points: Tensor) -> Iterator[Block]:
             found = predict_blocks(self._asked, context, pokes, points[None], camera_moving)
             return ((rows, part, mixture.widened(self.spread)) for rows, part, mixture in found)
 
-        wanted = as_rows(goals, 2)
-        device = self.model.device
+        wanted, device = as_rows(goals, 2), self.model.device
         return evaluation_steps(ask, sets, at, wanted, tolerance, return_motions, device)
 
     def sample(
@@ -257,18 +243,7 @@ class Predictor:
         given, at = MotionRequest(context, pokes, points).in_units()
         if samples < 1 or not len(at):
             raise ValueError(f"{samples} samples of {len(at)} points: at least 1 of each")
-
-        def begin(pokes: Tensor, points: Tensor, draw: Draw) -> Iterator[Tensor]:
-            pokes = pokes.float().expand(len(points), -1, -1)
-            pos, flow = pokes[..., :2], pokes[..., 2:]
-            steps = self._asked.sample_in_turn(
-                pos, flow, points.float(), not camera_moving, context.embedded, draw
-            )
-            for _ in range(points.shape[1]):
-                with threads_for(self.model.config, 2 * len(points)):
-                    step = next(steps)
-                yield step
-
+        begin = partial(points_in_turn, self._asked, context, camera_moving)
         unit = np.asarray(context.view.sides, np.float32)
         return sampling_steps(begin, given, at, samples, seed, unit, self.model.device)
 
@@ -304,7 +279,7 @@ class Predictor:
     ) -> Steps[MovingPart]:
         """As `segment`, in steps of bounded time and memory."""
         view, device = context.view, self.model.device
-        given = pokes_to_unit(checked_pokes(pokes, view), view)
+        given, _ = MotionRequest(context, pokes, points=()).in_units()
         if not len(given):
             raise ValueError("pokes is empty: at least 1 is needed")
 

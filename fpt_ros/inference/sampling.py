@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fpt_ros.inference.threads import threads_for
 from fpt_ros.inference.transfer import to_cpu, to_device
 from fpt_ros.model import MotionMixture
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int64
     from torch import Tensor
 
+    from fpt_ros.inference.context import ImageContext
+    from fpt_ros.inference.cuda_graphs import CudaGraphs
     from fpt_ros.inference.steps import Steps
+    from fpt_ros.model import FlowPokeTransformer
 
 TOKENS_AT_ONCE = 16384
 """Pokes and points of all samples that are drawn together: what is kept of each takes memory."""
@@ -70,6 +74,25 @@ def sampling_steps(
         in_turn = to_cpu([torch.stack(drawn, 1)])[0].numpy() * unit
         np.put_along_axis(flows[start : start + rows], order.numpy()[..., None], in_turn, 1)
     return flows
+
+
+def points_in_turn(
+    model: FlowPokeTransformer | CudaGraphs,
+    context: ImageContext,
+    camera_moving: bool,
+    pokes: Float64[Tensor, "p 4"],
+    points: Float64[Tensor, "b n 2"],
+    draw: Draw,
+) -> Iterator[Float32[Tensor, "b 2"]]:
+    """What `sampling_steps` begins with: each point's flow given the pokes and those before it."""
+    pos, flow = pokes.float().expand(len(points), -1, -1).split(2, -1)
+    steps = model.sample_in_turn(
+        pos, flow, points.float(), not camera_moving, context.embedded, draw
+    )
+    for _ in range(points.shape[1]):
+        with threads_for(model.config, 2 * len(points)):
+            step = next(steps)
+        yield step
 
 
 def _random_numbers(

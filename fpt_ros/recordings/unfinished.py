@@ -17,7 +17,7 @@ from typing import Any
 
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from fpt_ros.data.shards import claimed
+from fpt_ros.data.claiming import claimed
 from fpt_ros.recordings.message_types import message_types
 from fpt_ros.recordings.outputs import LAST
 from fpt_ros.recordings.reading import Message, open_bag

@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.subscription import Subscription
 
+PATIENCE = 3.0  # seconds without an image after which the reason is looked for
 MIN_STEPS = 20  # between images, to judge by
 MAX_JITTER = 0.15  # mean share of a period
 MAX_LOST = 0.3  # share of the images
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+
+
+def image_problem(
+    node: Node, subscription: Subscription, stamps: Sequence[float], waited: float
+) -> str:
+    """Why no image came in the last `waited` seconds, or not all did; empty if all is well.
+
+    Args:
+        stamps: of the last images [s].
+    """
+    return why_no_image(node, subscription) if waited > PATIENCE else lost_images(stamps)
 
 
 def why_no_image(node: Node, subscription: Subscription) -> str:

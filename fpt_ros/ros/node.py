@@ -21,7 +21,7 @@ from fpt_ros.engine.turns import Turns
 from fpt_ros.images import rosbags_image
 from fpt_ros.ros import diagnostics, parameters
 from fpt_ros.ros.bond import break_bond, form_bond
-from fpt_ros.ros.image_source import lost_images, why_no_image
+from fpt_ros.ros.image_source import image_problem
 from fpt_ros.ros.images import choose_converter
 from fpt_ros.ros.joint_answers import JointAnswers
 from fpt_ros.ros.lifecycle import (
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 INSTALL_HINT = ". On a robot: python3 -m pip install torch einops safetensors"
 # Housekeeping runs by a clock that always goes, unlike the node's with use_sim_time.
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
-IMAGE_PATIENCE = 3.0  # seconds without an image after which the reason is looked for
 
 
 class FptNode(LifecycleNode):
@@ -292,11 +291,9 @@ class FptNode(LifecycleNode):
         """Find out why none comes, or not all, and log that when it is new."""
         if self._topics is None:
             return
-        waited = time.monotonic() - self.statistics.started
-        if min(self.statistics.age("images"), waited) > IMAGE_PATIENCE:
-            problem = why_no_image(self, self._topics.image_subscription)
-        else:
-            problem = lost_images(self._topics.stamps)
+        running = time.monotonic() - self.statistics.started
+        waited = min(self.statistics.age("images"), running)
+        problem = image_problem(self, self._topics.image_subscription, self._topics.stamps, waited)
         if problem and not self._image_problem:
             self.get_logger().warning(f"images: {problem}")
         self._image_problem = problem

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fpt_ros.data import jobs
+from fpt_ros.data.claiming import claimed
 from fpt_ros.data.clips import clip_files
-from fpt_ros.data.shards import ShardWriter, claimed, shard_path
+from fpt_ros.data.shards import ShardWriter, shard_path
 from fpt_ros.simulation.splits import SPLITS, scene_clips
 
 if TYPE_CHECKING:

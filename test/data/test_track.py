@@ -14,10 +14,11 @@ import pytest
 import torch
 from footage import contents, fpt_data, moving, texture
 
+from fpt_ros.data.claiming import claimed
 from fpt_ros.data.clips import Clip, clip_files, parse_clip
 from fpt_ros.data.lucas_kanade import track_points
 from fpt_ros.data.query_points import draw_queries
-from fpt_ros.data.shards import ShardWriter, claimed, find_shards, read_samples
+from fpt_ros.data.shards import ShardWriter, find_shards, read_samples
 from fpt_ros.data.trackers import load_tracker
 from fpt_ros.data.tracking import track_shards
 

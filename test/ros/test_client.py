@@ -210,7 +210,7 @@ def test_node_of_the_client_stays_hidden_in_a_process_that_renames_its_nodes():
     context = rclpy.Context()
     rclpy.init(context=context, args=["--ros-args", "-r", "__node:=planner"])
     with MotionClient(context=context) as client:
-        assert client._caller.node.get_name().startswith("_")
+        assert client._connection._caller.node.get_name().startswith("_")
     context.try_shutdown()
 
 

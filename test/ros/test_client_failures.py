@@ -59,10 +59,11 @@ def many_points():
 def assert_nothing_left(client):
     """No request of the client waits for an answer that nobody wants."""
     end = time.monotonic() + 5
-    services = (client._predict, client._evaluate, client._caller._servers.get_state)
-    goals = client._sample
+    connection = client._connection
+    caller, goals = connection._caller, connection._action
+    services = (*connection._clients.values(), caller._servers.get_state)
     while (
-        client._caller._pending
+        caller._pending
         or any(service._pending_requests for service in services)
         or goals._pending_goal_requests
         or goals._pending_result_requests

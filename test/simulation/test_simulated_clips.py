@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fpt_ros.data.claiming import SettingsError
 from fpt_ros.data.clips import parse_clip
 from fpt_ros.data.moments import FEWEST_TRACKS, read_moment, usable
-from fpt_ros.data.shards import SettingsError, read_samples
+from fpt_ros.data.shards import read_samples
 from fpt_ros.simulation import __main__ as command
 from fpt_ros.simulation import flow, making, metaworld_scenes, splits
 from fpt_ros.simulation.filming import ON_BODIES, UNIFORM
