@@ -9,6 +9,7 @@ const FINE = 1728; // points at rest
 const FUTURES = 4;
 const FUTURE_POINTS = 108; // sampled one after the other
 const GIVEN = ["picture", "pokes", "poked", "cameraMoving"];
+const failures = new Map(); // kind of question to what the last one that failed was answered
 
 /** @param {import("./engine.js").Engine} engine */
 export function askWhenNeeded(engine) {
@@ -17,7 +18,7 @@ export function askWhenNeeded(engine) {
     const given = GIVEN.some((name) => names.has(name));
     if (given || names.has("query") || names.has("hover")) askQuery(engine);
     if (given || names.has("touched")) askField(engine);
-    if (given) change({ futures: null, future: -1 });
+    if (given) change({ futures: null, future: -1, message: "" });
   });
 }
 
@@ -57,24 +58,28 @@ export async function askFutures(engine, seed) {
   change({ futures: { grid, shifts } });
 }
 
-/** The answer to a question about the present picture and pokes; null if it came too late. */
+/** The answer to a question about the present picture and pokes; null if it came too late. It takes
+ *  back what the last question of its kind failed with, and no other message. */
 export async function timed(kind, ask) {
   const { picture, cameraMoving } = state;
   const begin = performance.now();
   const question = { image: picture.image, pokes: activePokes(), cameraMoving };
-  const answer = await waiting(() => ask(question), () => picture === state.picture);
-  if (!answer || picture !== state.picture) return null;
-  change({ latency: { ...state.latency, [kind]: performance.now() - begin }, message: "" });
+  const wanted = () => picture === state.picture;
+  const answer = await waiting(() => ask(question), wanted, kind);
+  if (!answer || !wanted()) return null;
+  change({ latency: { ...state.latency, [kind]: performance.now() - begin } });
+  if (state.message === failures.get(kind)) change({ message: "" });
   return answer;
 }
 
 /** What `ask` gives, counted in `asking` meanwhile; null, and a message if it is still `wanted`, where
  *  it fails. */
-export async function waiting(ask, wanted = () => true) {
+export async function waiting(ask, wanted = () => true, kind = "") {
   change({ asking: state.asking + 1 });
   try {
     return await ask();
   } catch (error) {
+    failures.set(kind, error.message);
     if (wanted()) change({ message: error.message });
     return null;
   } finally {
