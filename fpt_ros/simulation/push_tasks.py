@@ -8,13 +8,14 @@ all limits. Which poke that was is kept from the planner.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpt_ros.simulation.push_world import PushWorld, random_world
+from fpt_ros.simulation.flow import Poses
+from fpt_ros.simulation.push_world import Outcome, PushWorld, random_world
 from fpt_ros.simulation.room import TABLE
 from fpt_ros.simulation.splits import SPLITS
 
@@ -72,6 +73,27 @@ class PushTask:
     def still(self) -> float:
         return STILL * self.world.size
 
+    def since_the_start(self, end: Poses) -> Outcome:
+        """Where everything is, when the bodies are at `end`, from where it was before any push."""
+        return Outcome(self.world, Poses.of(self.world.at_rest()), end)
+
+    def left_to_do(self, world: PushWorld, end: Poses) -> PushTask | None:
+        """What remains of the task in the scene as pushes left it; None where the point has left
+        the picture."""
+        outcome = self.since_the_start(end)
+        point = self.point + outcome.displacement(self.point[None])[0]
+        if not world.on_image(point):
+            return None
+        stay = self.stay + outcome.displacement(self.stay)
+        return replace(
+            self,
+            world=world,
+            point=point,
+            goal=self.point + self.goal - point,
+            stay=stay[[world.on_image(place) for place in stay]],
+            touchable=allowed(world, point, self.radius),
+        )
+
 
 def tasks(split: str, seed: int, size: int) -> Iterator[PushTask]:
     """Tasks without end, each in a fresh scene of a purely procedural split or of training's kind.
@@ -116,8 +138,7 @@ def task_on_part(
     point = part[rng.integers(len(part))].astype(float)
     distances = np.linalg.norm(part - point, axis=1)
     radius = float(np.quantile(distances, COVERED))
-    x, y = np.meshgrid(np.arange(world.size), np.arange(world.size))
-    touchable = within_reach(world) & (np.hypot(x - point[0], y - point[1]) > radius)
+    touchable = allowed(world, point, radius)
     places = part[touchable[part[:, 1], part[:, 0]]]
     for _ in range(ATTEMPTS if len(places) else 0):
         angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(SHORTEST, REACH) * world.size
@@ -134,6 +155,21 @@ def task_on_part(
         stay = stay_points(world, point, bystanders, rng)
         return PushTask(world, point, goal, stay, touchable, radius, bystanders, poke, numbers)
     return None
+
+
+def allowed(
+    world: PushWorld, point: Float[np.ndarray, " 2"], radius: float
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels within reach that do not lie in the disc round the point."""
+    return within_reach(world) & ~near(world, point, radius)
+
+
+def near(
+    world: PushWorld, point: Float[np.ndarray, " 2"], radius: float
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels of the disc round a point."""
+    x, y = np.meshgrid(np.arange(world.size), np.arange(world.size))
+    return np.hypot(x - point[0], y - point[1]) <= radius
 
 
 def within_reach(world: PushWorld) -> Bool[np.ndarray, "h w"]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -88,15 +88,39 @@ class PushWorld:
         Raises:
             ValueError: a poke that is not on the image.
         """
+        data = self.at_rest()
+        start = Poses.of(data)
+        self._draw(data, poke, watch)
+        return Outcome(self, start, Poses.of(data))
+
+    def after(self, poke: Float[np.ndarray, " 4"]) -> tuple[PushWorld, Poses]:
+        """The scene, and where everything is, once the finger has carried out a poke and let go,
+        and all is at rest again.
+
+        Raises:
+            ValueError: a poke that is not on the image.
+        """
+        data = self.at_rest()
+        self._draw(data, poke)
+        run(self.model, data, SETTLING)
+        data.qvel[:] = 0
+        mujoco.mj_forward(self.model, data)
+        with Renderer(self.model, self.size, self.size) as renderer:
+            depth, bodies = renderer.geometry(data, self.camera)
+            image = self.exposed(renderer.colour(data, self.camera))
+        qpos = data.qpos.copy()
+        world = replace(self, qpos=qpos, image=image, depth=depth, bodies=bodies)
+        return world, Poses.of(data)
+
+    def _draw(
+        self, data: mujoco.MjData, poke: Float[np.ndarray, " 4"], watch: Watch | None = None
+    ) -> None:
         if not self.on_image(poke[:2]):
             raise ValueError(f"the poke is at {poke[:2]}: must lie on {self.size} x {self.size} px")
         x, y = np.round(poke[:2]).astype(int)
         touch = fingertip.Touch(int(self.bodies[y, x]), self.surface(x, y))
-        data = self.at_rest()
-        start = Poses.of(data)
         step = (lambda time, point: watch(time, data, point)) if watch else None
         fingertip.draw(self.model, data, self.camera, touch, poke[2:], step)
-        return Outcome(self, start, Poses.of(data))
 
 
 @dataclass(frozen=True)

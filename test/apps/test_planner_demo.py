@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from fpt_ros.apps.planner_demo.trials import NEAREST, PLANNER, RANDOM
+from fpt_ros.apps.planner_demo.trials import AGAIN, NEAREST, PLANNER, RANDOM, TRIES
 from fpt_ros.engine.motion import Motion
 from fpt_ros.model import MotionMixture
 
@@ -32,7 +32,7 @@ def test_two_scenes_closed_loop(tmp_path):
     out = tmp_path / "planner-demo"
     result = planner_demo("--scenes", "2", "--films", "1", "--out", str(out))
     assert result.returncode == 0, result.stderr
-    for words in (PLANNER, NEAREST, RANDOM, "heldout_c", "heldout_d", str(out)):
+    for words in (PLANNER, AGAIN, NEAREST, RANDOM, "heldout_c", "heldout_d", str(out)):
         assert words in result.stdout
     trials = json.loads((out / "results.json").read_text())
     assert [trial["split"] for trial in trials] == ["heldout_c", "heldout_d"]
@@ -41,7 +41,11 @@ def test_two_scenes_closed_loop(tmp_path):
         distance = np.hypot(x - trial["point"][0], y - trial["point"][1])
         assert distance > trial["forbidden_radius"] - 1  # rounding to pixels
         assert np.hypot(dx, dy) <= 0.3 * trial["image_side"] + 1e-6
-        assert 0 <= trial["expected"]["probability"] <= 1
+        tries = trial["tries"]
+        assert all(0 <= one["expected"]["probability"] <= 1 for one in tries)
+        reached = [one["verdict"]["reached"] for one in tries]
+        assert not any(reached[:-1]) and (reached[-1] or len(tries) == TRIES)
+        assert trial["verdicts"][AGAIN] == tries[-1]["verdict"]
         for verdict in trial["verdicts"].values():
             assert verdict["reached"] == (verdict["error"] <= 0.04)
             moved = max(verdict["stay_moved"], verdict["bystander_moved"])

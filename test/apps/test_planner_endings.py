@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fpt_ros.apps.planner_demo import endings
-from fpt_ros.apps.planner_demo.trials import judge
-from fpt_ros.simulation.push_tasks import PushTask, tasks
+from fpt_ros.apps.planner_demo.trials import IN_VAIN, TRIES, try_again
+from fpt_ros.apps.planner_demo.verdicts import judge
+from fpt_ros.inference.predictor import Predictor
+from fpt_ros.simulation import push_tasks
+from fpt_ros.simulation.push_tasks import PushTask, allowed, tasks
+from fpt_ros.simulation.push_world import PushWorld
 
 SIZE = 160
 
@@ -77,3 +84,29 @@ def test_tilt_counts_loose_things_only(task):
         expected = np.pi / 2 if body in loose else 0
         assert endings.tilt(tipped, body) == pytest.approx(expected)
     assert loose
+
+
+def test_where_a_poke_was_in_vain_none_follows(task, monkeypatch):
+    def allowed_and_fixed(world: PushWorld, *disc: Any) -> np.ndarray:
+        return allowed(world, *disc) & (world.groups == 0)
+
+    monkeypatch.setattr(push_tasks, "allowed", allowed_and_fixed)
+    fixed = dataclasses.replace(
+        task, touchable=allowed_and_fixed(task.world, task.point, task.radius)
+    )
+    predictor = Predictor.from_checkpoint("embedded", device="cpu")
+    tries = try_again(fixed, lambda image: partial(predictor.evaluate, predictor.embed(image)), 0)
+    assert [one.verdict.ending for one in tries] == [endings.FIXED] * TRIES
+    for one, other in combinations([one.plan.poke[:2] for one in tries], 2):
+        assert np.linalg.norm(one - other) > IN_VAIN * SIZE
+
+
+def test_what_the_first_poke_left_is_done_by_the_next(task):
+    """The first poke is far too short."""
+    short = task.solution * [1, 1, 0.1, 0.1]
+    left = task.left_to_do(*task.world.after(short))
+    assert left is not None
+    [drawn] = task.since_the_start(task.world.after(short)[1]).displacement(task.solution[None, :2])
+    rest = np.concatenate([task.solution[:2] + drawn, task.solution[2:] - drawn])
+    assert not judge(task, short).reached
+    assert judge(task, rest, left).reached

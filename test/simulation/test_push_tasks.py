@@ -55,6 +55,23 @@ def test_nothing_moves_when_the_world_is_poked_beside_everything(task):
     assert all(outcome.largest(group) < 0.5 for group in task.bystanders)
 
 
+def test_a_push_leaves_the_rest_of_the_task_to_do(task):
+    """Half of the push that solves it; then the scene is as the camera sees it, and at rest."""
+    world, end = task.world.after(task.solution * [1, 1, 0.5, 0.5])
+    left = task.left_to_do(world, end)
+    assert left is not None and left.world is world
+    np.testing.assert_allclose(left.point + left.goal, task.point + task.goal)
+    assert task.still < np.linalg.norm(left.point - task.point) < np.linalg.norm(task.goal)
+    assert (left.world.image != task.world.image).any()
+    x, y = np.round(left.point).astype(int)
+    groups, (before_x, before_y) = task.world.groups, task.point.astype(int)
+    assert left.world.groups[y, x] == groups[before_y, before_x]  # the part is where it is said
+    rows, columns = np.nonzero(left.touchable)
+    assert np.hypot(columns - left.point[0], rows - left.point[1]).min() > left.radius
+    nothing = left.world.push(np.array([0.0, 0.0, 0.0, 0.0]))
+    assert nothing.displacement(left.point[None]) == pytest.approx(0, abs=2)
+
+
 def test_equal_seeds_give_equal_tasks():
     first, again = (next(tasks("heldout_d", 3, SIZE)) for _ in range(2))
     assert first.numbers == again.numbers

@@ -4,8 +4,9 @@
 In scenes that no network of ours was trained on, one point is to be moved, but neither it nor
 what surrounds it may be touched, and its neighbours must stay. The simulated camera publishes its
 pictures over ROS, the node runs as a process of its own, the planner asks it through MotionClient,
-and a simulated fingertip carries out the poke that was chosen. Results, pictures and a film of
-good and bad runs are left in a folder.
+and a simulated fingertip carries out the poke that was chosen. Where the goal is not reached, the
+planner looks and plans again. Results, pictures and a film of good and bad runs are left in a
+folder.
 
 With `--task open` drawers and doors are opened instead, by what is seen of them (`opening`).
 """
@@ -29,9 +30,9 @@ from tqdm import tqdm
 from fpt_ros.apps.demo import NAMESPACE, fresh_folder, node_process
 from fpt_ros.apps.planner_demo import opening, opening_table
 from fpt_ros.apps.planner_demo.camera import Camera
-from fpt_ros.apps.planner_demo.film import film, in_short, write_film
+from fpt_ros.apps.planner_demo.film import Canvas, film, in_short, write_film
 from fpt_ros.apps.planner_demo.table import summary, table
-from fpt_ros.apps.planner_demo.trials import PLANNER, Trial, attempt
+from fpt_ros.apps.planner_demo.trials import AGAIN, Trial, attempt
 from fpt_ros.client import MotionClient
 from fpt_ros.command_line import CommandParser
 from fpt_ros.simulation.opening_tasks import opening_tasks
@@ -39,6 +40,8 @@ from fpt_ros.simulation.push_tasks import PROCEDURAL, PushTask, tasks
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
+
+    from fpt_ros.planning import Evaluate
 
 SPLITS = ("heldout_c", "heldout_d")
 IMAGE_SIDE, OPENING_SIDE = 320, 480  # pixels
@@ -110,11 +113,14 @@ def run(arguments: argparse.Namespace, out: Path) -> list[Trial]:
             MotionClient(name=f"{NAMESPACE}/fpt") as client,
         ):
             camera = Camera(NAMESPACE)
+
+            def look(image: UInt8[np.ndarray, "h w 3"]) -> Evaluate:
+                stamp = camera.show_until_kept(image, client, process, log)
+                return functools.partial(client.evaluate, stamp=stamp)
+
             trials = []
             for split, task in tqdm(scenes(arguments), "pushing", arguments.scenes, unit="scene"):
-                stamp = camera.show_until_kept(task.world.image, client, process, log)
-                evaluate = functools.partial(client.evaluate, stamp=stamp)
-                trials.append(attempt(split, task, evaluate, arguments.seed))
+                trials.append(attempt(split, task, look, arguments.seed))
             return trials
     finally:
         rclpy.try_shutdown()
@@ -132,7 +138,7 @@ def scenes(arguments: argparse.Namespace) -> Iterator[tuple[str, PushTask]]:
 
 def chosen(trials: list[Trial], count: int) -> list[Trial]:
     """Half good runs, then bad ones, as far as there are; each spread evenly over all scenes."""
-    verdicts = [trial.verdicts[PLANNER] for trial in trials]
+    verdicts = [trial.verdicts[AGAIN] for trial in trials]
     success = [verdict.reached and verdict.stayed for verdict in verdicts]
     good = [trial for trial, well in zip(trials, success, strict=True) if well]
     bad = [trial for trial, well in zip(trials, success, strict=True) if not well]
@@ -147,11 +153,15 @@ def spread(trials: list[Trial], count: int) -> list[Trial]:
 
 
 def shots(out: Path, trials: list[Trial]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The films of these trials one after another; of each its plan and verdict is saved, too."""
+    """The films of these trials one after another; of each its plans and verdicts are saved, too,
+    the tries side by side."""
     for i, trial in enumerate(tqdm(trials, "filming", unit="run")):
-        pictures = list(film(trial))
-        cv2.imwrite(str(out / f"{i + 1}_{trial.split}.png"), in_short(pictures)[..., ::-1])
-        yield from pictures
+        tries = []
+        for one in trial.tries:
+            pictures = list(film(Canvas(trial, one)))
+            tries.append(in_short(pictures))
+            yield from pictures
+        cv2.imwrite(str(out / f"{i + 1}_{trial.split}.png"), np.hstack(tries)[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -23,14 +23,20 @@ OTHERWISE = "the right part was drawn as planned, but moved the point elsewhere"
 TIPPING = np.deg2rad(15)
 
 
-def ending(task: PushTask, poke: Float[np.ndarray, " 4"], outcome: Outcome, stayed: bool) -> str:
+def ending(
+    task: PushTask,
+    poke: Float[np.ndarray, " 4"],
+    outcome: Outcome,
+    reached: bool,
+    stayed: bool,
+) -> str:
     """The first of the ways above that holds, from top to bottom."""
+    if reached:
+        return REACHED if stayed else DISTURBED
     groups, place = task.world.groups, np.round(poke[:2]).astype(int)
     [moved, drawn] = outcome.displacement(np.stack([task.point, place]))
     x, y = task.point.astype(int)
     poked = int(groups[place[1], place[0]])
-    if np.linalg.norm(moved - task.goal) <= task.tolerance:
-        return REACHED if stayed else DISTURBED
     if poked == 0:
         return FIXED
     if poked != groups[y, x] and np.linalg.norm(moved) <= task.still:

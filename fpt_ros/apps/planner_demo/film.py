@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fpt_ros.apps.planner_demo.trials import NEAREST, PLANNER, Trial
+from fpt_ros.apps.planner_demo.trials import NEAREST, Trial, Try
 from fpt_ros.drawing import ellipse_outlines
 from fpt_ros.simulation.flow import Poses
 from fpt_ros.simulation.push_world import Outcome
@@ -49,10 +49,8 @@ def write_film(path: Path, pictures: Iterable[UInt8[np.ndarray, "h w 3"]]) -> No
     writer.release()
 
 
-def film(trial: Trial) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The trial's pictures, the push itself rendered anew."""
-    canvas = Canvas(trial)
-    verdict = trial.verdicts[PLANNER]
+def film(canvas: Canvas) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The pictures of one try, the push itself rendered anew."""
     with Renderer(canvas.world.model, SIDE, SIDE) as renderer:
         start = canvas.picture(renderer, canvas.world.at_rest())
         yield from repeat(canvas.task(start), round(TASK_SECONDS * RATE))
@@ -63,21 +61,21 @@ def film(trial: Trial) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
             if time * RATE >= len(shots):
                 shots.append(canvas.push(canvas.picture(renderer, data), Poses.of(data), finger))
 
-        outcome = canvas.world.push(np.array(verdict.poke), watch)
+        outcome = canvas.world.push(np.array(canvas.one.verdict.poke), watch)
         yield from shots
         yield from repeat(canvas.verdict(shots[-1], outcome), round(VERDICT_SECONDS * RATE))
 
 
-def in_short(pictures: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:
-    """Of a trial's pictures the plan and the verdict, side by side."""
-    return np.hstack([pictures[round(TASK_SECONDS * RATE)], pictures[-1]])
+def in_short(pictures: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h2 w 3"]:
+    """Of a try's pictures the plan, and below it the verdict."""
+    return np.vstack([pictures[round(TASK_SECONDS * RATE)], pictures[-1]])
 
 
 class Canvas:
-    """Draws a trial's pictures; its points are pixels of the small picture that the node saw."""
+    """Draws a try's pictures; its points are pixels of the small picture that the node saw."""
 
-    def __init__(self, trial: Trial) -> None:
-        self.trial, self.world = trial, trial.task.world
+    def __init__(self, trial: Trial, one: Try) -> None:
+        self.trial, self.one, self.world = trial, one, one.task.world
         self.scale = SIDE / self.world.size
         self.start = Poses.of(self.world.at_rest())
 
@@ -97,7 +95,7 @@ class Canvas:
 
     def plan(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """With the poke, and where the points are expected: ellipses of two deviations."""
-        task, plan = self.trial.task, self.trial.plan
+        task, plan = self.one.task, self.one.plan
         picture = self._with_task(picture)
         points = np.vstack([task.point, task.stay])
         outlines = ellipse_outlines(
@@ -110,7 +108,7 @@ class Canvas:
         lines = [
             "Planned: the white poke. Ellipses: where points are expected.",
             f"Goal reached with probability {plan.probability[0]:.2f},",
-            f"each green point stays with {plan.probability[1:].min():.2f} or more.",
+            f"each green point stays with {plan.probability[1:].min(initial=1):.2f} or more.",
         ]
         return captioned(picture, lines)
 
@@ -136,9 +134,9 @@ class Canvas:
         self, picture: UInt8[np.ndarray, "h w 3"], outcome: Outcome
     ) -> UInt8[np.ndarray, "h w 3"]:
         """What came of it."""
-        mine, nearest = self.trial.verdicts[PLANNER], self.trial.verdicts[NEAREST]
+        mine, nearest = self.one.verdict, self.trial.verdicts[NEAREST]
         picture = picture[:SIDE].copy()
-        task = self.trial.task
+        task = self.one.task
         [moved] = outcome.displacement(task.point[None])
         self._arrow(picture, task.point, moved, WANTED)
         lines = [
@@ -150,7 +148,7 @@ class Canvas:
         return captioned(picture, lines)
 
     def _with_task(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        task = self.trial.task
+        task = self.one.task
         touchable = cv2.resize(task.touchable.astype(np.uint8), (SIDE, SIDE)) > 0
         tinted = picture // 2 + np.array(FORBIDDEN, np.uint8) // 2
         near = self._disc()
@@ -164,18 +162,18 @@ class Canvas:
 
     def _disc(self) -> np.ndarray:
         x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
-        centre = self._big(self.trial.task.point)
-        return np.hypot(x - centre[0], y - centre[1]) <= self.trial.task.radius * self.scale
+        centre = self._big(self.one.task.point)
+        return np.hypot(x - centre[0], y - centre[1]) <= self.one.task.radius * self.scale
 
     def _goal(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        task = self.trial.task
+        task = self.one.task
         radius = round(task.tolerance * self.scale * (1 << SHIFT))
         centre = self._fixed(task.point + task.goal)
         cv2.circle(picture, centre, radius, (0, 0, 0), 3, cv2.LINE_AA, SHIFT)
         cv2.circle(picture, centre, radius, WANTED, 1, cv2.LINE_AA, SHIFT)
 
     def _points(self, picture: UInt8[np.ndarray, "h w 3"], outcome: Outcome) -> None:
-        task = self.trial.task
+        task = self.one.task
         points = np.vstack([task.point, task.stay])
         places = points + outcome.displacement(points)
         for place, colour in zip(places, [WANTED] + [STAY] * len(task.stay), strict=True):
