@@ -87,7 +87,7 @@ def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
     try:
         target.meet()
         target.activate()
-        wait_for(folder / "planner.ready", planner)
+        wait_for(folder / "planner.ready", planner, process)
         watch.start()
         inject_all(faults, watch, arguments)
     except Failure as failure:
@@ -146,10 +146,12 @@ def spin(executor: SingleThreadedExecutor) -> None:
         executor.spin()
 
 
-def wait_for(file: Path, process: subprocess.Popen) -> None:
+def wait_for(file: Path, planner: subprocess.Popen, node: subprocess.Popen) -> None:
+    """Until the planner has written this file."""
     while not file.exists():
-        if process.poll() is not None:
-            raise RuntimeError(f"the planner ended with status {process.returncode}")
+        for name, process in (("planner", planner), ("node", node)):
+            if process.poll() is not None:
+                raise Failure(f"the {name} ended with status {process.returncode}")
         time.sleep(0.1)
 
 

@@ -145,10 +145,9 @@ def predictor_answers(pictures: np.ndarray) -> tuple[list[np.ndarray], list[np.n
 
 
 def run_planner(folder: Path) -> None:
-    """Ask until SIGTERM, then write what came of it."""
+    """Ask until SIGTERM, then write what came of it; `planner.ready` is there at an answer."""
     planner, ended = Planner(folder), []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
-    (folder / "planner.ready").touch()
     with MotionClient(name=f"{NAMESPACE}/fpt", timeout=PATIENCE) as client:
         client.wait_until_ready()
         turn = 0
@@ -156,6 +155,8 @@ def run_planner(folder: Path) -> None:
             planner.ask(client, turn)
             turn += 1
             time.sleep(1 / ASK_RATE)
+            if planner.counts["answered"]:
+                (folder / "planner.ready").touch()
         give_up = time.monotonic() + PATIENCE + 5.0
         while sum(planner.counts.values()) < 2 * turn and time.monotonic() < give_up:
             time.sleep(0.1)
