@@ -31,6 +31,8 @@ ENTRIES = {
 ONLY_OF_POKES = (REMOVE, PLAN)
 RADIUS = 9.0
 """Of a handle, in pixels of a picture 480 high."""
+HIGH, WIDE = 0.8, 0.64
+"""Of text, its height in sizes of the handle, and the width of a letter in its radii."""
 LAYER = 0.06
 """Share of the depth by which handles lie before what they are on."""
 YELLOW, GREEN, GREY = (1.0, 0.8, 0.1), (0.3, 0.9, 0.4), (0.9, 0.9, 0.9)
@@ -48,7 +50,9 @@ def handles(
         text: stands beside the menu.
     """
     radius = RADIUS * max(1.0, min(size) / 480)
-    made = [_handle(MENU, (2 * radius, 2 * radius), surface, radius, GREY, Marker.CUBE)]
+    corner = (2 * radius, 2 * radius)
+    nearest = _nearest(surface, corner, radius * (2 + WIDE * len(text)))
+    made = [_handle(MENU, corner, surface, radius, GREY, Marker.CUBE, nearest)]
     made[0].description = text
     made[0].controls[0].markers.append(_words(text, made[0].scale))
     for number, (x, y, dx, dy) in enumerate(session.pokes, 1):
@@ -67,12 +71,20 @@ def handles(
     return made
 
 
+def _nearest(surface: Surface, start: tuple[float, float], length: float) -> tuple[float, float]:
+    """The pixel of the nearest thing along a line of text, which would else be hidden by it."""
+    x = start[0] + np.linspace(0, length, 64)
+    line = np.column_stack([x, np.full_like(x, start[1])])
+    at, y = line[surface.depth_at(line).argmin()]
+    return float(at), float(y)
+
+
 def _words(text: str, size: float) -> Marker:
     """Beside a handle of that size, to its right: RViz centres text about its place."""
-    height = 0.8 * size
+    height = HIGH * size
     words = Marker(type=Marker.TEXT_VIEW_FACING, text=text)
     words.scale = Vector3(x=height, y=height, z=height)
-    words.pose.position.x = size + 0.2 * height * len(text)
+    words.pose.position.x = size + WIDE / 4 * size * len(text)
     words.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
     return words
 

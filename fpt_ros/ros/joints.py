@@ -25,6 +25,8 @@ AXIS_LENGTH = 0.3
 """Metres, of a hinge's axis as it is shown."""
 PEN = 0.008
 """Metres."""
+BEFORE = 0.85
+"""Share of its distance at which text stands, so that the part does not hide it."""
 AXIS_COLOR = ColorRGBA(r=1.0, g=0.8, b=0.1, a=1.0)
 PATH_COLOR = ColorRGBA(r=0.1, g=0.9, b=1.0, a=1.0)
 
@@ -119,8 +121,10 @@ def joint_markers(joint: Joint, handle: Float[np.ndarray, " 3"], header: Header)
         strip.scale.x, strip.points = PEN / 2, line
         markers.append(strip)
     text = _marker(header, "text", Marker.TEXT_VIEW_FACING, AXIS_COLOR)
-    text.scale.z, text.text = 4 * PEN, _description(joint)
-    text.pose.position = line[-1] if line else _point(joint.origin)
+    text.scale.z, text.text = 4 * PEN * BEFORE, _description(joint)
+    last = line[-1] if line else _point(joint.origin)
+    # At the same pixel, before what is there: it is seen from the origin of the optical frame.
+    text.pose.position = Point(x=last.x * BEFORE, y=last.y * BEFORE, z=last.z * BEFORE)
     return MarkerArray(markers=[*markers, text])
 
 

@@ -9,6 +9,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from fpt_ros.poke_tool.frames import rotation_matrix
+from fpt_ros.poke_tool.handles import handles
+from fpt_ros.poke_tool.session import Session
 from fpt_ros.poke_tool.view import UPRIGHT, cloud_of, info_of
 from fpt_ros.ros.cameras import shown_camera
 from fpt_ros.ros.projection import Surface
@@ -71,3 +73,15 @@ def test_surface_fills_small_holes_with_their_neighbours():
     assert np.isfinite(surface.depth_at(pixels)).all()
     nothing = Surface(CAMERA, np.full((480, 640), np.nan))
     np.testing.assert_allclose(nothing.depth_at(pixels), 1.0)
+
+
+def test_what_is_beside_the_menu_does_not_hide_its_words():
+    depth = np.full((480, 640), 2.0)
+    depth[:, 60:] = 0.8  # nearer than what the menu is on
+    [menu] = handles(Session(), Surface(CAMERA, depth), (640, 480), "camera", "right click: menu")
+    words = menu.controls[0].markers[-1]
+    assert words.text == "right click: menu"
+    assert menu.pose.position.z < 0.8
+    place = menu.pose.position
+    seen = CAMERA.project(np.array([[place.x, place.y, place.z]]))
+    np.testing.assert_allclose(seen, [[18, 18]], atol=1e-6)  # still at its pixel

@@ -96,6 +96,10 @@ def test_a_hinge_by_its_pokes(looking):
     markers = planner.wait_for_message("joint").markers
     assert markers[0].action == Marker.DELETEALL
     assert {m.ns for m in markers[1:]} == {"axis", "path", "text"}
+    [path], [text] = ([m for m in markers if m.ns == ns] for ns in ("path", "text"))
+    end, words = path.points[-1], text.pose.position
+    assert words.z < 0.9 * end.z  # before the part, which would hide it, at the same pixel
+    assert (words.x / words.z, words.y / words.z) == pytest.approx((end.x / end.z, end.y / end.z))
     path = planner.wait_for_message("joint_path")
     assert path.header.frame_id == FRAME
     ends = [path.poses[i].pose.position for i in (0, -1)]
